@@ -1,0 +1,1 @@
+"""Backpropagation: graph in, graph out. No learning rate, no layer."""

@@ -1,0 +1,1 @@
+"""Running graphs: the reference walk, and kernel forms evaluated with NumPy."""

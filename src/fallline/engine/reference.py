@@ -1,0 +1,160 @@
+"""The reference engine: a walk over the graph that computes every node with NumPy.
+
+It is slow and plain on purpose: the oracle of the tests (in float64), and what trains until the
+compiler takes over. Its sums follow NumPy's and BLAS's order, so its bits are those of this machine.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fallline.errors import ShapeError
+from fallline.ir.graph import Graph, Node
+from fallline.ir.types import SymbolicDim, bind, format_shape
+
+Array = NDArray[Any]
+Step = tuple[Callable[..., Any], tuple[int, ...], dict[str, Any], int, tuple[int, ...]]
+
+
+class ReferenceProgram:
+    """A graph made ready for one number of rows.
+
+    Args:
+        graph: what to compute.
+        sizes: the value of each symbolic dimension, for example {"n": 32}.
+        shards: into how many fixed slices every sum over the rows is cut; the partial sums are added
+            in a fixed binary tree. 1 leaves the sum whole. Another number means other bits.
+    """
+
+    def __init__(self, graph: Graph, sizes: Mapping[str, int], shards: int = 1) -> None:
+        nodes = graph.nodes()
+        self.nodes = nodes
+        slot = {id(node): number for number, node in enumerate(nodes)}
+        self._outputs = {name: slot[id(node)] for name, node in graph.outputs.items()}
+        self._inputs = {name: slot[id(node)] for name, node in graph.inputs.items() if id(node) in slot}
+        self._initial: list[Any] = [None] * len(nodes)
+        self._steps: list[Step] = []
+        last_use = {slot[id(parent)]: number for number, node in enumerate(nodes) for parent in node.inputs}
+        kept = set(self._outputs.values()) | set(self._inputs.values())
+        for number, node in enumerate(nodes):
+            if node.op.name == "input":
+                continue
+            attributes = {key: bind(value, sizes) for key, value in node.attributes.items()}
+            arguments = tuple(slot[id(parent)] for parent in node.inputs)
+            if not arguments:
+                self._initial[number] = np.asarray(node.op.reference(**attributes))
+                kept.add(number)
+                continue
+            call = _sharded(node, sizes, shards) if shards > 1 else None
+            free = tuple({a for a in arguments if last_use[a] == number and a not in kept})
+            self._steps.append((call or node.op.reference, arguments, attributes, number, free))
+
+    def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Compute the outputs. NaN and infinity are values here, not warnings."""
+        values = self._load(inputs)
+        with np.errstate(all="ignore"):
+            for function, arguments, attributes, number, free in self._steps:
+                values[number] = function(*(values[a] for a in arguments), **attributes)
+                for a in free:
+                    values[a] = None
+        return {name: np.asarray(values[number]) for name, number in self._outputs.items()}
+
+    def trace(self, inputs: Mapping[str, Array]) -> list[tuple[Node, Array]]:
+        """Every node with its value, in the order of computation: for looking inside."""
+        values = self._load(inputs)
+        with np.errstate(all="ignore"):
+            for function, arguments, attributes, number, _ in self._steps:
+                values[number] = function(*(values[a] for a in arguments), **attributes)
+        return [(node, np.asarray(value)) for node, value in zip(self.nodes, values, strict=True)]
+
+    def _load(self, inputs: Mapping[str, Array]) -> list[Any]:
+        values = self._initial.copy()
+        for name, number in self._inputs.items():
+            values[number] = inputs[name]
+        return values
+
+
+def _sharded(node: Node, sizes: Mapping[str, int], shards: int) -> Callable[..., Any] | None:
+    """A call that sums over rows shard by shard, or None when the node sums over no rows."""
+    axes = _row_axes(node)
+    if axes is None:
+        return None
+    rows = next(iter(sizes.values()))
+    edges = [s * rows // shards for s in range(shards + 1)]
+    reference = node.op.reference
+
+    def call(*arrays: Array, **attributes: Any) -> Any:
+        parts = []
+        for start, stop in zip(edges, edges[1:], strict=False):
+            if start == stop:
+                continue
+            cut = [
+                array if axis is None else _slice_rows(array, axis, start, stop, rows)
+                for array, axis in zip(arrays, axes, strict=True)
+            ]
+            parts.append(reference(*cut, **attributes))
+        return tree_add(parts)
+
+    return call
+
+
+def _slice_rows(array: Array, axis: int, start: int, stop: int, rows: int) -> Array:
+    factor = array.shape[axis] // rows
+    index = [slice(None)] * array.ndim
+    index[axis] = slice(start * factor, stop * factor)
+    return array[tuple(index)]
+
+
+def _row_axes(node: Node) -> list[int | None] | None:
+    """For a node that sums over the rows of a batch: the axis of rows of each input; else None."""
+
+    def symbolic(shape: Sequence[Any]) -> int | None:
+        return next((i for i, dim in enumerate(shape) if isinstance(dim, SymbolicDim)), None)
+
+    shapes = [parent.type.shape for parent in node.inputs]
+    if node.op.name == "sum" and (axis := symbolic(shapes[0])) in node.attributes["axes"]:
+        return [axis]
+    if node.op.name == "matmul" and isinstance(shapes[0][-1], SymbolicDim):
+        return [len(shapes[0]) - 1, len(shapes[1]) - 2]
+    if node.op.name == "scatter_add" and (axis := symbolic(shapes[1])) is not None:
+        return [axis, axis]
+    return None
+
+
+def tree_add(parts: list[Any]) -> Any:
+    """The sum of the parts by pairs of neighbours, pairs of pairs, …; an odd one out waits its turn."""
+    while len(parts) > 1:
+        paired = [a + b for a, b in zip(parts[::2], parts[1::2], strict=False)]
+        parts = paired + ([parts[-1]] if len(parts) % 2 else [])
+    return parts[0]
+
+
+def run(graph: Graph, inputs: Mapping[str, Any], shards: int = 1) -> dict[str, Array]:
+    """Compute a graph once: cast the inputs to the graph's types, bind its sizes, walk."""
+    arrays = {
+        name: np.asarray(inputs[name], dtype=node.type.dtype.value)
+        for name, node in graph.inputs.items()
+        if name in inputs
+    }
+    return ReferenceProgram(graph, bind_sizes(graph, arrays), shards)(arrays)
+
+
+def bind_sizes(graph: Graph, arrays: Mapping[str, Array]) -> dict[str, int]:
+    """The symbolic sizes that the given arrays imply.
+
+    Raises:
+        ShapeError: an array's shape contradicts its declared one, or two arrays disagree about a size.
+    """
+    sizes: dict[str, int] = {}
+    for name, array in arrays.items():
+        declared = graph.inputs[name].type.shape
+        wrong = len(declared) != array.ndim
+        for dim, found in zip(declared, array.shape, strict=False):
+            size = sizes.setdefault(dim.name, found // dim.factor) * dim.factor if isinstance(dim, SymbolicDim) else dim
+            wrong |= size != found
+        if wrong:
+            needed = format_shape(bind(declared, sizes) if len(declared) == array.ndim else declared)
+            raise ShapeError(f"input {name!r}: need shape {needed}, found {format_shape(array.shape)}")
+    return sizes

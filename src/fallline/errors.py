@@ -1,0 +1,68 @@
+"""Every exception that Fallline raises on purpose.
+
+    FalllineError
+    ├── ArgumentError (ValueError)    an argument's value is not usable
+    │   └── ShapeError                shapes do not fit together
+    ├── KindError (TypeError)         a value is of the wrong type or dtype
+    ├── DataError (ValueError)        a file, table, row or column is not usable
+    ├── ModelFileError (ValueError)   a model file or checkpoint cannot be read or does not fit
+    ├── RunFolderError (ValueError)   a run folder exists already, is missing or is incomplete
+    ├── MissingExtraError (ImportError)   an optional package is needed
+    └── GraphError                    a graph breaks its own rules: our fault, not the user's
+
+A message is one or two sentences: what was asked, what was required, what was found, what to do.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class FalllineError(Exception):
+    """The root: `except fallline.FalllineError` catches whatever Fallline raises on purpose."""
+
+
+class ArgumentError(FalllineError, ValueError):
+    """An argument's value is not usable."""
+
+
+class ShapeError(ArgumentError):
+    """Shapes do not fit together."""
+
+
+class KindError(FalllineError, TypeError):
+    """A value is of the wrong type or dtype."""
+
+
+class DataError(FalllineError, ValueError):
+    """A file, table, row or column is not usable."""
+
+
+class ModelFileError(FalllineError, ValueError):
+    """A model file or checkpoint cannot be read, or does not fit the network."""
+
+
+class RunFolderError(FalllineError, ValueError):
+    """A run folder exists already, is missing or is incomplete."""
+
+
+class MissingExtraError(FalllineError, ImportError):
+    """An optional package is needed; the message says which command installs it."""
+
+
+class GraphError(FalllineError):
+    """A graph breaks its own rules. This is a defect of Fallline, not of the caller."""
+
+
+def nearest(name: str, options: Iterable[str]) -> str:
+    """The end of an error sentence: the nearest of `options` to `name`, or all of them.
+
+    >>> nearest("adm", ["adam", "sgd"])
+    "did you mean 'adam'?"
+    """
+    known = [str(option) for option in options]
+    lowered = {option.lower(): option for option in known}
+    close = get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {lowered[close[0]]!r}?"
+    shown = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
+    return f"choose one of: {shown}" if known else "there is none to choose from"

@@ -1,0 +1,1 @@
+"""Structure: tensor types, ops as records, graphs, the abstract emitter. No arithmetic, no named ops."""

@@ -1,0 +1,111 @@
+"""Float64 arithmetic whose bits depend on nothing but its input.
+
+Whatever can reach a weight or a decision (initial weights, encoder statistics, schedules, bias
+corrections) is computed with + − × ÷ √ in a stated order: IEEE 754 fixes the result of each of
+those, while `libm` and BLAS differ between machines. NumPy's elementwise ufuncs on float64 never
+fuse or reorder, so these functions give the same bits everywhere. Errors are below 2 ulp (tested).
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Float64Array = NDArray[np.float64]
+
+LN2_HIGH = float.fromhex("0x1.62e42fee00000p-1")  # ln 2, upper 32 bits: n·LN2_HIGH is exact for |n| < 2²⁰
+LN2_LOW = float.fromhex("0x1.a39ef35793c76p-33")  # the rest of it
+
+
+def tree_sum(values: ArrayLike, axis: int = 0) -> Any:
+    """Sum along `axis` by repeated halving: x[:h] + x[h:2h] with h = ⌈n/2⌉, until one is left.
+
+    The order is a function of n alone. An empty axis sums to 0.
+    """
+    array = np.moveaxis(np.asarray(values, dtype=np.float64), axis, 0)
+    if array.shape[0] == 0:
+        return np.zeros(array.shape[1:])[()]
+    while (rows := array.shape[0]) > 1:
+        half = (rows + 1) // 2
+        folded = array[:half].copy()
+        folded[: rows - half] += array[half:]
+        array = folded
+    return array[0]
+
+
+def mean_and_deviation(values: ArrayLike, axis: int = 0) -> tuple[Any, Any]:
+    """Mean and population standard deviation (divisor n) along `axis`, both by `tree_sum`."""
+    array = np.moveaxis(np.asarray(values, dtype=np.float64), axis, 0)
+    mean = tree_sum(array) / array.shape[0]
+    centred = array - mean
+    return mean, np.sqrt(tree_sum(centred * centred) / array.shape[0])
+
+
+def log(x: ArrayLike) -> Any:
+    """Natural logarithm, for x > 0: x = m·2ᵉ with m in [√½, √2), ln m = 2·artanh((m−1)/(m+1)).
+
+    The series Σ s^(2k+1)/(2k+1) is cut after s²³, where |s| ≤ 0.1716 leaves less than 2⁻⁶⁰.
+    """
+    array = np.asarray(x, dtype=np.float64)
+    mantissa, exponent = np.frexp(array)
+    low = mantissa < math.sqrt(0.5)
+    mantissa = np.where(low, mantissa * 2.0, mantissa)
+    power_of_two = (exponent - low).astype(np.float64)
+    f = mantissa - 1.0
+    s = f / (mantissa + 1.0)
+    s2 = s * s
+    series = np.zeros_like(s)
+    for k in range(11, 0, -1):
+        series = (series + 2.0 / (2 * k + 1)) * s2
+    # ln m = f − s·(f − series): f is exact, so the correction term alone carries rounding.
+    low_part = s * (f - series) - power_of_two * LN2_LOW
+    return power_of_two * LN2_HIGH + (f - low_part)
+
+
+def exp(x: ArrayLike) -> Any:
+    """eˣ: x = n·ln 2 + r with |r| ≤ ln2/2, eʳ by its Taylor polynomial of degree 14 in Horner form."""
+    array = np.asarray(x, dtype=np.float64)
+    bounded = np.clip(array, -746.0, 710.0)
+    n = np.rint(bounded * (1.0 / math.log(2.0)))
+    r = (bounded - n * LN2_HIGH) - n * LN2_LOW
+    series = np.full_like(r, 1.0 / math.factorial(14))
+    for k in range(13, 1, -1):
+        series = series * r + 1.0 / math.factorial(k)
+    value = 1.0 + (r + r * r * series)
+    with np.errstate(over="ignore", under="ignore"):
+        return np.ldexp(value, n.astype(np.int64))
+
+
+def power(base: float, exponent: float) -> float:
+    """base^exponent for base > 0: integer exponents by squaring, others as exp(exponent·log base)."""
+    if float(exponent).is_integer() and abs(exponent) < 2**31:
+        result, square, n = 1.0, float(base), abs(int(exponent))
+        while n:
+            if n & 1:
+                result *= square
+            square *= square
+            n >>= 1
+        return result if exponent >= 0 else 1.0 / result
+    return float(exp(exponent * float(log(base))))
+
+
+def cos_pi(x: float) -> float:
+    """cos(π·x), for a cosine schedule: reduced to |t| ≤ ¼ of a turn, then Taylor in Horner form."""
+    t = abs(float(x)) % 2.0  # an exact remainder
+    if t > 1.0:
+        t = 2.0 - t
+    if t > 0.5:
+        return -cos_pi(1.0 - t)
+    if t > 0.25:  # cos(πt) = sin(π(½ − t)), where the series converges faster
+        return _taylor(math.pi * (0.5 - t), first=1)
+    return _taylor(math.pi * t, first=0)
+
+
+def _taylor(angle: float, first: int) -> float:
+    """Σ ±angle^k/k! over k = first, first+2, …: cosine for first = 0, sine for first = 1."""
+    square = angle * angle
+    total = 0.0
+    for k in range(first + 18, first, -2):
+        total = -(total + 1.0) * square / (k * (k - 1))
+    return (total + 1.0) * (angle if first else 1.0)
