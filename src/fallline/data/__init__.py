@@ -1,0 +1,1 @@
+"""Sources of data (tables, arrays, images, text), encoders, and the order of batches."""

@@ -1,0 +1,271 @@
+"""Delimited text (CSV, TSV …) as a table, with every row accounted for.
+
+DuckDB reads the cells, told everything about the dialect and forbidden to guess. Its rows are counted against
+the file's lines; where they differ (cells of several lines, blank lines, stray quotes, ragged rows) Python's own
+reader goes through the file record by record, and either names the line that does not fit or writes the same
+records in a form without exceptions.
+"""
+
+import csv
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fallline.data import duck
+from fallline.data.dialect import Dialect, column_names, is_blank, looks_like_header, read_records, sniff
+from fallline.data.spelling import MISSING_MARKS
+from fallline.data.table import Column, Table
+from fallline.data.text_files import TextFile
+from fallline.errors import DataError
+
+_BLANKS = " \t\n\r\f\v\u00a0\u2007\u202f\u3000\ufeff"
+_COLUMNS_PER_QUERY = 100
+_NEARLY_ALL = 0.9  # from this share of numbers on, a text column is worth a notice
+
+
+@dataclass(frozen=True)
+class _Records:
+    """A file that DuckDB can read as it stands, and where its records begin."""
+
+    path: Path
+    dialect: Dialect
+    count: int
+    lines: NDArray[np.int64] | None
+    notices: tuple[str, ...] = ()
+
+
+class _Misfit(Exception):
+    """A record that does not fit the dialect; the text is the sentence for the user."""
+
+
+def read_delimited(text: TextFile, folder: Path, ending: str, header: bool | None) -> Table:
+    """The table of a delimited text file.
+
+    Args:
+        text: the file, prepared by `prepare_text`.
+        folder: where temporary files may be written.
+        ending: the ending of the file's name, such as ".tsv".
+        header: whether the first record names the columns; None decides by `looks_like_header`.
+
+    Raises:
+        DataError: rows of different length (with the line), quotes that never close, or no row.
+    """
+    dialect = sniff(text.path, ending)
+    if not text.has_quotes and dialect.quote == '"':
+        dialect = replace(dialect, quote=None)
+    with duck.connection() as database:
+        records = _as_it_stands(database, text, dialect, folder) or _rewritten(database, text, dialect, folder)
+        return _convert(database, text, records, header)
+
+
+def _as_it_stands(database: Any, text: TextFile, dialect: Dialect, folder: Path) -> _Records | None:
+    """Load the file directly; None where a record may have been understood otherwise than line by line."""
+    import duckdb
+
+    if not text.even:
+        return None
+    try:
+        rows = _load(database, text.path, dialect, folder)
+    except duckdb.Error:
+        return None
+    return _Records(text.path, dialect, rows, None) if rows == text.lines else None
+
+
+def _load(database: Any, path: Path, dialect: Dialect, folder: Path) -> int:
+    """Fill the table `cells` with trimmed text, missing marks as NULL; the number of records."""
+    names = [f"c{i}" for i in range(dialect.columns)]
+    marks = ", ".join(duck.quoted(mark) for mark in sorted(MISSING_MARKS))
+    blanks = duck.quoted(_BLANKS)
+    cells = ", ".join(f"CASE WHEN trim({c}, {blanks}) IN ({marks}) THEN NULL ELSE trim({c}, {blanks}) END {c}" for c in names)
+    columns = ", ".join(f"{c}: 'VARCHAR'" for c in names)
+    quote = duck.quoted(dialect.quote or "")
+    options = (
+        f"auto_detect = false, header = false, skip = 0, comment = '', nullstr = '', compression = 'none', "
+        f"delim = {duck.quoted(dialect.delimiter)}, quote = {quote}, escape = {quote}, columns = {{{columns}}}, "
+        f"strict_mode = true, null_padding = false, ignore_errors = false, max_line_size = 268435456"
+    )
+    source = duck.plain_name(path, folder, ".txt")
+    database.execute(f"CREATE OR REPLACE TEMP TABLE cells AS SELECT {cells} FROM read_csv({source}, {options})")
+    return int(database.execute("SELECT count(*) FROM cells").fetchone()[0])
+
+
+def _rewritten(database: Any, text: TextFile, dialect: Dialect, folder: Path) -> _Records:
+    """Read record by record, write evenly, load that."""
+    records = _choose_reading(text, dialect, folder)
+    rows = _load(database, records.path, records.dialect, folder)
+    if rows != records.count:
+        raise DataError(
+            f"{text.source}: {records.count} records were found and {rows} could be read. "
+            f"Save the file as plain CSV in UTF-8 and try again."
+        )
+    return records
+
+
+def _choose_reading(text: TextFile, dialect: Dialect, folder: Path) -> _Records:
+    """The reading in which all records have the same number of cells: quotes as such, escaped by \\, or as letters."""
+    try:
+        records = _rewrite(text, dialect, folder / "even.csv")
+    except _Misfit as problem:
+        for other, escape in ((dialect, "\\"), (replace(dialect, quote=None), None)):
+            if dialect.quote is not None and (escape is not None or dialect.columns > 1):
+                try:
+                    found = _rewrite(text, other, folder / "even.csv", escape)
+                except _Misfit:
+                    continue
+                return found if escape else replace(found, notices=(_quotes_are_letters(text.source),))
+        raise DataError(str(problem)) from None
+    if dialect.quote is not None and dialect.columns > 1 and text.even and records.count < text.lines:
+        # Cells of several lines, or a stray quote that swallowed line ends? If every single line is a
+        # complete record by itself, it is the latter.
+        try:
+            found = _rewrite(text, replace(dialect, quote=None), folder / "lines.csv")
+        except _Misfit:
+            return records
+        return replace(found, notices=(_quotes_are_letters(text.source),))
+    return records
+
+
+def _quotes_are_letters(source: str) -> str:
+    return f"{source}: its quotation marks do not come in pairs around cells, so they are read as ordinary characters."
+
+
+def _rewrite(text: TextFile, dialect: Dialect, target: Path, escape: str | None = None) -> _Records:
+    """Write the records evenly to `target`; `_Misfit` where one has another number of cells."""
+    lines: list[int] = []
+    with (
+        _long_cells(),
+        open(text.path, encoding="utf-8", newline="") as file,
+        open(target, "w", encoding="utf-8", newline="") as even,
+    ):
+        writer = csv.writer(even, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        reader = read_records(file, dialect, escape)
+        begin = 1
+        try:
+            for record in reader:
+                if not is_blank(record):
+                    if len(record) != dialect.columns:
+                        raise _Misfit(_ragged(text.source, begin, len(record), dialect))
+                    writer.writerow(record)
+                    lines.append(begin)
+                begin = reader.line_num + 1
+        except csv.Error as problem:
+            raise _Misfit(
+                f"{text.source}, line {begin}: the quotation marks cannot be made out ({problem}). "
+                f'Close the quoted cell, and write a quote within it twice ("").'
+            ) from None
+    return _Records(target, replace(dialect, delimiter=",", quote='"'), len(lines), np.asarray(lines, dtype=np.int64))
+
+
+def _ragged(source: str, line: int, found: int, dialect: Dialect) -> str:
+    character = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}[dialect.delimiter]
+    cells = "1 cell" if found == 1 else f"{found} cells"
+    return (
+        f"{source}, line {line}: {cells} separated by {character}s, where {dialect.columns} were expected as in most "
+        f"lines. Correct that line, or put quotes around cells that hold a {character}."
+    )
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Lift the csv module's limit of 131072 characters a cell for a while."""
+    before = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _convert(database: Any, text: TextFile, records: _Records, header: bool | None) -> Table:
+    """Typed columns from the text cells that `_load` left in the database."""
+    dialect, notices = records.dialect, [*text.notices, *records.notices]
+    filled, numbers, recurs = _survey(database, dialect)
+    numeric = [some > 0 and some == n for n, some in zip(filled, numbers, strict=True)]
+    named = looks_like_header(dialect.first, numeric, recurs) if header is None else header
+    if named and records.count == 1:
+        raise DataError(f"{text.source} holds column names and no rows: add rows, or say that it has no header.")
+    if named:
+        names, changes = column_names(dialect.first)
+        notices += [f"{text.source}: {change}" for change in changes]
+        if header is None and not any(numeric) and dialect.columns == 1:
+            notices.append(f"{text.source}: its first line, {names[0]!r}, was taken as the column's name.")
+    else:
+        names = [f"column_{k}" for k in range(1, dialect.columns + 1)]
+        filled, numbers, _ = _survey(database, dialect, first=0)
+        numeric = [some > 0 and some == n for n, some in zip(filled, numbers, strict=True)]
+    start = int(named)
+    arrays = _fetch(database, numeric, start)
+    for k, name in enumerate(names):
+        if not numeric[k] and filled[k] >= 10 and numbers[k] >= _NEARLY_ALL * filled[k]:
+            notices.append(_nearly_numeric(database, text.source, k, name, filled[k] - numbers[k], start))
+    lines = records.lines[start:] if records.lines is not None else np.arange(1 + start, records.count + 1)
+    return Table(dict(zip(names, arrays, strict=True)), text.source, notices, lines)
+
+
+def _number(column: str) -> str:
+    """The cell as DOUBLE, or NULL; DuckDB would also take 1_000, which is no number to others."""
+    return f"CASE WHEN contains({column}, '_') THEN NULL ELSE TRY_CAST({column} AS DOUBLE) END"
+
+
+def _survey(database: Any, dialect: Dialect, first: int = 1) -> tuple[list[int], list[int], list[bool]]:
+    """Per column, from record `first` on: filled cells, numbers among them, and whether the first cell comes back."""
+    filled: list[int] = []
+    numbers: list[int] = []
+    recurs: list[bool] = []
+    for start in range(0, dialect.columns, _COLUMNS_PER_QUERY):
+        part = range(start, min(start + _COLUMNS_PER_QUERY, dialect.columns))
+        wanted = ", ".join(
+            f"count(c{k}), count({_number(f'c{k}')}), coalesce(bool_or(c{k} = {duck.quoted(dialect.first[k])}), false)"
+            for k in part
+        )
+        row = database.execute(f"SELECT {wanted} FROM cells WHERE rowid >= {first}").fetchone()
+        filled += row[0::3]
+        numbers += row[1::3]
+        recurs += row[2::3]
+    return filled, numbers, recurs
+
+
+def _fetch(database: Any, numeric: list[bool], start: int) -> list[Column]:
+    """The columns: float64 or int64 where all cells are numbers, text otherwise."""
+    wanted = ", ".join(f"{_number(f'c{k}') if number else f'c{k}'} AS c{k}" for k, number in enumerate(numeric))
+    fetched = duck.fetch(database.execute(f"SELECT {wanted} FROM cells WHERE rowid >= {start}"))
+    columns: list[Column] = []
+    for k, (is_number, values) in enumerate(zip(numeric, fetched.values(), strict=True)):
+        columns.append(_whole_if_possible(database, k, values, start) if is_number else _text_or_empty(values))
+    return columns
+
+
+def _text_or_empty(values: Column) -> Column:
+    """Text; a column without any value becomes float64, all NaN."""
+    if all(cell is None for cell in values):
+        return np.full(len(values), np.nan)
+    return values
+
+
+def _whole_if_possible(database: Any, k: int, values: NDArray[np.float64], start: int) -> Column:
+    """int64 where every number is whole and none is missing."""
+    with np.errstate(invalid="ignore"):
+        whole = bool(np.all(values == np.floor(values))) and bool(np.all(np.isfinite(values)))
+    if not whole:
+        return values
+    if float(np.max(np.abs(values))) < 2.0**53:
+        return values.astype(np.int64)
+    digits = f"regexp_full_match(c{k}, '[+-]?[0-9]{{1,18}}')"
+    exact = f"SELECT CASE WHEN {digits} THEN TRY_CAST(c{k} AS BIGINT) END AS c FROM cells WHERE rowid >= {start}"
+    integers = duck.fetch(database.execute(exact))["c"]
+    return integers if integers.dtype == np.int64 else values
+
+
+def _nearly_numeric(database: Any, source: str, k: int, name: str, bad: int, start: int) -> str:
+    question = f"SELECT rowid, c{k} FROM cells WHERE rowid >= {start} AND c{k} IS NOT NULL AND ({_number(f'c{k}')}) IS NULL"
+    row, cell = database.execute(question + " ORDER BY rowid LIMIT 1").fetchone()
+    cells = "1 cell that is no number" if bad == 1 else f"{bad} cells that are no numbers, the first"
+    return (
+        f"{source}: column {name!r} is read as text because of {cells}: {cell!r} in row {row - start + 1}. "
+        f"Correct or empty it to have a column of numbers."
+    )

@@ -1,0 +1,109 @@
+"""The table: named columns of equal length, each one NumPy array, and where each row came from."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fallline.errors import DataError, nearest
+
+Column = NDArray[Any]
+
+
+class Table:
+    """Ordered columns: name → one-dimensional array, all of one length.
+
+    A column holds numbers (float64, NaN = missing; int64; uint8 for the points of images), truth values (bool),
+    moments (datetime64[us], NaT = missing) or text (object array of `str | None`, None = missing).
+
+    Args:
+        columns: the arrays by name, in order.
+        source: what messages call this table: a file's name, or such as "the DataFrame".
+        notices: what a person should be told about the reading of it.
+        lines: for each row the line in the file (from 1) where it begins, where that is known.
+        default_target: the column that this data set is usually asked about, if it knows one.
+    """
+
+    def __init__(
+        self,
+        columns: Mapping[str, Column],
+        source: str = "the table",
+        notices: Iterable[str] = (),
+        lines: NDArray[np.int64] | None = None,
+        default_target: str | None = None,
+    ) -> None:
+        self.columns: dict[str, Column] = dict(columns)
+        self.source = source
+        self.notices: list[str] = list(notices)
+        self.lines = lines
+        self.default_target = default_target
+        lengths = {len(values) for values in self.columns.values()}
+        if len(lengths) > 1:
+            shown = ", ".join(f"{name!r} has {len(values)}" for name, values in list(self.columns.items())[:5])
+            raise DataError(f"{source}: every column needs the same number of rows; {shown}.")
+        self._rows = lengths.pop() if lengths else 0
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.columns
+
+    def __repr__(self) -> str:
+        return f"<Table {self.source}: {len(self)} rows, {len(self.columns)} columns>"
+
+    @property
+    def names(self) -> list[str]:
+        """The columns' names, in order."""
+        return list(self.columns)
+
+    def column(self, name: str) -> Column:
+        """The array of one column.
+
+        Raises:
+            DataError: no column has that name; the message gives the nearest.
+        """
+        if name not in self.columns:
+            raise DataError(f"{self.source} has no column {name!r}: {nearest(name, self.columns)}")
+        return self.columns[name]
+
+    def resolve_column(self, spec: str | int) -> str:
+        """The name of the column that `spec` means: a name, a number counted from 1, or "last".
+
+        A column named exactly like `spec` comes before the other readings.
+        """
+        text = str(spec).strip()
+        for exact in (str(spec), text):
+            if exact in self.columns:
+                return exact
+        if text.lower() == "last" and self.columns:
+            return self.names[-1]
+        if text.isdecimal():
+            if 1 <= int(text) <= len(self.columns):
+                return self.names[int(text) - 1]
+            raise DataError(
+                f"{self.source} has no column number {text}: it has {len(self.columns)} columns, counted from 1."
+            )
+        raise DataError(f"{self.source} has no column {text!r}: {nearest(text, self.columns)}")
+
+    def select(self, rows: ArrayLike) -> "Table":
+        """The table of the given rows (indices from 0, or a mask), in the given order."""
+        index = np.asarray(rows)
+        if index.size == 0 and index.dtype != bool:
+            index = index.astype(np.int64)
+        columns = {name: values[index] for name, values in self.columns.items()}
+        lines = None if self.lines is None else self.lines[index]
+        return Table(columns, self.source, self.notices, lines, self.default_target)
+
+    def drop(self, names: Iterable[str]) -> "Table":
+        """The table without the named columns, each of which must exist."""
+        gone = {self.resolve_column(name) for name in names}
+        columns = {name: values for name, values in self.columns.items() if name not in gone}
+        target = None if self.default_target in gone else self.default_target
+        return Table(columns, self.source, self.notices, self.lines, target)
+
+    def place(self, row: int) -> str:
+        """Where row `row` (from 0) is, for a message: "cars.csv, row 3 (line 4)"."""
+        known = "" if self.lines is None else f" (line {int(self.lines[row])})"
+        return f"{self.source}, row {row + 1}{known}"

@@ -1,0 +1,93 @@
+"""Graphs as plain JSON values and arrays, and back, checked on the way in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fallline.errors import FalllineError, GraphError
+from fallline.ir.graph import Graph, Node
+from fallline.ir.op import lookup
+from fallline.ir.types import DType, SymbolicDim
+
+MAX_NODES = 100_000
+
+
+def graph_to_json(graph: Graph, arrays: dict[str, Any]) -> dict[str, Any]:
+    """The graph as JSON values; arrays that it holds as constants are put into `arrays` by a new name."""
+    nodes = graph.nodes()
+    listed = {id(node) for node in nodes}
+    nodes += [node for node in graph.inputs.values() if id(node) not in listed]
+    number = {id(node): i for i, node in enumerate(nodes)}
+    return {
+        "nodes": [
+            {
+                "op": node.op.name,
+                "inputs": [number[id(parent)] for parent in node.inputs],
+                "attributes": {key: _encode(value, arrays) for key, value in node.attributes.items()},
+            }
+            for node in nodes
+        ],
+        "inputs": {name: number[id(node)] for name, node in graph.inputs.items()},
+        "outputs": {name: number[id(node)] for name, node in graph.outputs.items()},
+    }
+
+
+def graph_from_json(data: Any, arrays: Mapping[str, Any]) -> Graph:
+    """The graph of `graph_to_json`; every node's type is inferred anew.
+
+    Raises:
+        GraphError: the data are not a graph: wrong types, unknown ops, inputs that come later.
+    """
+    try:
+        listed = data["nodes"]
+        if not isinstance(listed, list) or len(listed) > MAX_NODES:
+            raise GraphError(f"a stored graph must list at most {MAX_NODES} nodes")
+        nodes: list[Node] = []
+        for item in listed:
+            places = item["inputs"]
+            if any(type(place) is not int or not 0 <= place < len(nodes) for place in places):
+                raise GraphError(f"node {len(nodes)} of the stored graph uses a node that does not come before it")
+            attributes = {str(key): _decode(value, arrays) for key, value in item["attributes"].items()}
+            nodes.append(Node(lookup(item["op"]), tuple(nodes[place] for place in places), attributes))
+        ends = [
+            {str(name): nodes[place] for name, place in data[key].items() if type(place) is int and place >= 0}
+            for key in ("inputs", "outputs")
+        ]
+        return Graph(*ends)
+    except FalllineError:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+        raise GraphError(f"the stored graph is malformed: {type(error).__name__}: {error}") from None
+
+
+def _encode(value: Any, arrays: dict[str, Any]) -> Any:
+    if isinstance(value, DType):
+        return {"dtype": value.value}
+    if isinstance(value, SymbolicDim):
+        return {"dim": value.name, "factor": value.factor}
+    if isinstance(value, tuple):
+        return {"tuple": [_encode(item, arrays) for item in value]}
+    if isinstance(value, np.ndarray):
+        name = f"@constant.{len(arrays)}"
+        arrays[name] = np.ascontiguousarray(value)
+        return {"array": name}
+    if isinstance(value, float):
+        return {"float": value.hex()}  # exact, and JSON has no infinity
+    return value
+
+
+def _decode(value: Any, arrays: Mapping[str, Any]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if "dtype" in value:
+        return DType(value["dtype"])
+    if "dim" in value:
+        return SymbolicDim(str(value["dim"]), int(value["factor"]))
+    if "tuple" in value:
+        return tuple(_decode(item, arrays) for item in value["tuple"])
+    if "array" in value:
+        return np.asarray(arrays[value["array"]])
+    if "float" in value:
+        return float.fromhex(value["float"])
+    raise GraphError(f"the stored graph holds a value of an unknown kind: {value}")

@@ -1,0 +1,119 @@
+"""Layers that are neither affine nor an activation: Sequential, Flatten, Dropout, Embedding."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fallline.errors import ArgumentError, KindError
+from fallline.nn.init import Initializer, Normal
+from fallline.nn.module import Module, Parameter
+from fallline.nn.trace import random_stream
+from fallline.ops import functions as f
+from fallline.ops.tensor import Tensor, apply
+
+
+class Sequential(Module):
+    """Layers one after the other: each one's output is the next one's input.
+
+    Args:
+        layers: modules, named "0", "1", … in the parameters' dotted names.
+        seed: the seed from which, with its dotted name, each parameter is drawn.
+    """
+
+    def __init__(self, *layers: Module, seed: int = 0) -> None:
+        super().__init__(seed)
+        for number, layer in enumerate(layers):
+            if not isinstance(layer, Module):
+                raise KindError(f"nn.Sequential: layer {number} must be a module, found {layer!r}")
+        self.layers = list(layers)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The last layer's output."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def children(self) -> Iterator[tuple[str, Any]]:
+        """The layers, by number."""
+        for number, layer in enumerate(self.layers):
+            yield str(number), layer
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __getitem__(self, number: int) -> Module:
+        return self.layers[number]
+
+    def describe(self) -> str:
+        """The layers as `repr` shows them."""
+        return ", ".join(repr(layer) for layer in self.layers)
+
+
+class Flatten(Module):
+    """(rows, a, b, …) → (rows, a·b·…)."""
+
+    def __init__(self) -> None:
+        """Nothing to set up."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x with all axes but the first made one."""
+        size = 1
+        for dim in x.shape[1:]:
+            size *= dim  # type: ignore[operator]
+        return x.reshape(x.shape[0], size)
+
+
+class Dropout(Module):
+    """In training each element is 0 with probability p, else x/(1 − p); in prediction y = x.
+
+    Which elements are dropped is a function of (seed, layer, step, row, element), never of call order.
+    Source: Srivastava et al. 2014, JMLR 15, 1929–1958.
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        if not 0.0 <= p < 1.0:
+            raise ArgumentError(f"nn.Dropout: p must be at least 0 and less than 1, found {p}")
+        self.p = p
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x with dropped elements, in training."""
+        if not self.training or self.p == 0.0:
+            return x
+        stream, seed, step = random_stream(self)
+        dtype = x.dtype
+        uniform = apply(
+            "random_uniform", seed, step, purpose="dropout", stream=stream, shape=x.shape, dtype=dtype
+        )  # [0, 1)
+        return f.where(uniform < self.p, 0.0, x * (1.0 / (1.0 - self.p)))  # type: ignore[no-any-return]
+
+    def describe(self) -> str:
+        """The arguments as `repr` shows them."""
+        return f"{self.p}"
+
+
+class Embedding(Module):
+    """Row numbers → rows of a learned table: (rows, …) whole numbers → (rows, …, features).
+
+    Args:
+        count: how many rows the table has; indices go from 0 to count − 1.
+        features: the length of a row.
+        init: initialiser of the table `weight` (count, features).
+    """
+
+    def __init__(self, count: int, features: int, init: str | Initializer | None = None) -> None:
+        for name, value in (("count", count), ("features", features)):
+            if not isinstance(value, int) or value < 1:
+                raise ArgumentError(f"nn.Embedding: {name} must be a whole number of at least 1, found {value!r}")
+        self.count, self.features = count, features
+        self.weight = Parameter((count, features), init or Normal(1.0))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The table's rows number x."""
+        if not x.dtype.is_integer:
+            raise KindError(
+                f"nn.Embedding: needs whole numbers, found {x.type}; convert the input with .astype('int64')"
+            )
+        return f.take(self.weight, x)  # type: ignore[no-any-return]
+
+    def describe(self) -> str:
+        """The arguments as `repr` shows them."""
+        return f"{self.count}, {self.features}"
