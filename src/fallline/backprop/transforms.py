@@ -58,7 +58,7 @@ def grad(fn: Function, argnums: int | tuple[int, ...] = 0) -> Function:
 
 
 def hvp(fn: Function) -> Function:
-    """The product of fn's second derivatives with a vector: hvp(f)(x, v) = ∇²f(x)·v = ∇(∇f(x)·v).
+    """The product of the second derivatives of fn with a vector: for f(x) and v, ∇²f(x)·v = ∇(∇f(x)·v).
 
     Args:
         fn: takes one array, returns one number.

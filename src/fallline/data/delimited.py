@@ -82,7 +82,9 @@ def _load(database: Any, path: Path, dialect: Dialect, folder: Path) -> int:
     names = [f"c{i}" for i in range(dialect.columns)]
     marks = ", ".join(duck.quoted(mark) for mark in sorted(MISSING_MARKS))
     blanks = duck.quoted(_BLANKS)
-    cells = ", ".join(f"CASE WHEN trim({c}, {blanks}) IN ({marks}) THEN NULL ELSE trim({c}, {blanks}) END {c}" for c in names)
+    cells = ", ".join(
+        f"CASE WHEN trim({c}, {blanks}) IN ({marks}) THEN NULL ELSE trim({c}, {blanks}) END {c}" for c in names
+    )
     columns = ", ".join(f"{c}: 'VARCHAR'" for c in names)
     quote = duck.quoted(dialect.quote or "")
     options = (
@@ -108,27 +110,26 @@ def _rewritten(database: Any, text: TextFile, dialect: Dialect, folder: Path) ->
 
 
 def _choose_reading(text: TextFile, dialect: Dialect, folder: Path) -> _Records:
-    """The reading in which all records have the same number of cells: quotes as such, escaped by \\, or as letters."""
-    try:
-        records = _rewrite(text, dialect, folder / "even.csv")
-    except _Misfit as problem:
-        for other, escape in ((dialect, "\\"), (replace(dialect, quote=None), None)):
-            if dialect.quote is not None and (escape is not None or dialect.columns > 1):
-                try:
-                    found = _rewrite(text, other, folder / "even.csv", escape)
-                except _Misfit:
-                    continue
-                return found if escape else replace(found, notices=(_quotes_are_letters(text.source),))
-        raise DataError(str(problem)) from None
-    if dialect.quote is not None and dialect.columns > 1 and text.even and records.count < text.lines:
-        # Cells of several lines, or a stray quote that swallowed line ends? If every single line is a
-        # complete record by itself, it is the latter.
+    """The reading in which all records have the same number of cells; where need be with quotes as ordinary letters."""
+    found: _Records | None = None
+    problem: _Misfit | None = None
+    for escape in (None, "\\") if dialect.quote else (None,):
         try:
-            found = _rewrite(text, replace(dialect, quote=None), folder / "lines.csv")
+            found = _rewrite(text, dialect, folder / "even.csv", escape)
+            break
+        except _Misfit as misfit:
+            problem = problem or misfit
+    if dialect.quote and dialect.columns > 1 and (found is None or (text.even and found.count < text.lines)):
+        # Cells of several lines, or a stray quote that swallowed line ends? If every single line is a complete
+        # record by itself, it is the latter.
+        try:
+            lines = _rewrite(text, replace(dialect, quote=None), folder / "lines.csv")
+            return replace(lines, notices=(_quotes_are_letters(text.source),))
         except _Misfit:
-            return records
-        return replace(found, notices=(_quotes_are_letters(text.source),))
-    return records
+            pass
+    if found is None:
+        raise DataError(str(problem))
+    return found
 
 
 def _quotes_are_letters(source: str) -> str:
@@ -262,7 +263,9 @@ def _whole_if_possible(database: Any, k: int, values: NDArray[np.float64], start
 
 
 def _nearly_numeric(database: Any, source: str, k: int, name: str, bad: int, start: int) -> str:
-    question = f"SELECT rowid, c{k} FROM cells WHERE rowid >= {start} AND c{k} IS NOT NULL AND ({_number(f'c{k}')}) IS NULL"
+    question = (
+        f"SELECT rowid, c{k} FROM cells WHERE rowid >= {start} AND c{k} IS NOT NULL AND ({_number(f'c{k}')}) IS NULL"
+    )
     row, cell = database.execute(question + " ORDER BY rowid LIMIT 1").fetchone()
     cells = "1 cell that is no number" if bad == 1 else f"{bad} cells that are no numbers, the first"
     return (

@@ -10,8 +10,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fallline.data.spelling import MISSING_MARKS, NUMBER
+
+if TYPE_CHECKING:
+    import _csv
 
 # In this order: a tab, semicolon or bar that gives every record the same number of cells is hardly ever
 # there by chance, while commas are in sentences and in decimal fractions.
@@ -59,8 +63,10 @@ def sniff(path: Path, ending: str) -> Dialect:
     return Dialect(delimiter, quote, width, tuple(cell.strip() for cell in records[0]))
 
 
-def read_records(text: io.TextIOBase, dialect: Dialect, escape: str | None = None, strict: bool = True) -> "csv.Reader":
-    """The records of a text, by Python's own reader. With `escape`, `\\"` is a quote within a quoted cell."""
+def read_records(
+    text: io.TextIOBase, dialect: Dialect, escape: str | None = None, strict: bool = True
+) -> "_csv.Reader":
+    """The records of a text, by Python's own reader; `escape` is the character before a quote within quotes, if any."""
     if dialect.quote is None:
         return csv.reader(text, delimiter=dialect.delimiter, quoting=csv.QUOTE_NONE, strict=strict)
     return csv.reader(
@@ -99,7 +105,7 @@ def looks_like_header(first: Sequence[str], numeric_below: Sequence[bool], recur
 
 
 def column_names(first: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Names for the columns from a header record, and what was changed: blanks become column_k, repeats get _2, _3 …"""
+    """Names of the columns from a header record, and what was changed: blanks become column_k, repeats get _2, _3."""
     names: list[str] = []
     notices: list[str] = []
     written = set(first)

@@ -16,7 +16,10 @@ def connection() -> Iterator[Any]:
     """A database in memory that stays offline."""
     import duckdb
 
-    settings = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+    }
     with duckdb.connect(":memory:", config=settings) as database:
         database.execute("SET enable_progress_bar = false")
         yield database

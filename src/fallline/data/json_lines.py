@@ -50,7 +50,8 @@ def _array(content: str, source: str) -> tuple[list[dict[str, Any]], None]:
         if _is_json(first_line):  # lines that are arrays, not one array
             _object(json.loads(first_line), f"{source}, line 1")
         raise DataError(
-            f"{source}, line {problem.lineno}: this is not JSON ({problem.msg}, column {problem.colno}). Correct that line."
+            f"{source}, line {problem.lineno}: this is not JSON ({problem.msg}, column {problem.colno}). "
+            f"Correct that line."
         ) from None
     return [_object(entry, f"{source}, entry {i}") for i, entry in enumerate(entries, start=1)], None
 

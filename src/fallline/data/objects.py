@@ -46,7 +46,7 @@ def column_from_values(values: Sequence[Any], name: str, place: Place) -> Column
 
 
 def clean_texts(values: Sequence[Any]) -> Column:
-    """An object array of text without blanks at the ends; None for missing marks. Each different text is cleaned once."""
+    """An object array of text without blanks at the ends; None for missing marks."""
     known: dict[Any, str | None] = {value: None if value is None else clean_text(str(value)) for value in set(values)}
     column = np.empty(len(values), dtype=object)
     column[:] = [known[value] for value in values]

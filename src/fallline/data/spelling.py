@@ -45,9 +45,9 @@ def clean_text(text: str) -> str | None:
 def is_missing(values: NDArray[Any]) -> NDArray[np.bool_]:
     """True where a column's cell is missing: NaN, NaT or None."""
     if values.dtype.kind == "f":
-        return np.isnan(values)
+        return np.asarray(np.isnan(values))
     if values.dtype.kind == "M":
-        return np.isnat(values)
+        return np.asarray(np.isnat(values))
     if values.dtype.kind == "O":
         return np.fromiter((value is None for value in values), dtype=bool, count=len(values))
     return np.zeros(len(values), dtype=bool)

@@ -74,7 +74,9 @@ def prepare_text(path: Path, folder: Path, source: str) -> TextFile:
         raise DataError(f"{source} is empty: there is no row to read.")
     for magic, meaning in _MAGIC.items():
         if data.startswith(magic):
-            raise DataError(f"{source} is {meaning}, not text: give it the file ending that says so, or export it as CSV.")
+            raise DataError(
+                f"{source} is {meaning}, not text: give it the file ending that says so, or export it as CSV."
+            )
     notices: list[str] = []
     clean, encoding = _as_utf8(data, source)
     if encoding == "cp1252":
@@ -107,7 +109,8 @@ def _as_utf8(data: bytes, source: str) -> tuple[bytes, str]:
     body = data.removeprefix(codecs.BOM_UTF8)
     if b"\x00" in body:
         raise DataError(
-            f"{source} is not text: it holds a zero byte in line {_line_of(body, body.index(0))}. Export it as CSV in UTF-8."
+            f"{source} is not text: it holds a zero byte in line {_line_of(body, body.index(0))}. "
+            f"Export it as CSV in UTF-8."
         )
     try:
         body.decode("utf-8")

@@ -62,13 +62,14 @@ def _contraction(form: Contraction, arrays: list[Array], types: Any, result: Ten
 
 
 def _index_map(form: IndexMap, arrays: list[Array], types: Any, result: TensorType, attributes: Any) -> Array:
-    index = [np.asarray(axis, dtype=np.int64) for axis in np.indices(result.shape, sparse=False)]  # type: ignore[arg-type]
+    shape: Any = result.shape
+    index = [np.asarray(axis, dtype=np.int64) for axis in np.indices(shape)]
 
     def load(number: int, indices: list[Array]) -> Array:
         return np.asarray(arrays[number][tuple(indices)])
 
     value = form.body(_IntegerEmitter(), load, index, types=types, **attributes)
-    return np.asarray(np.broadcast_to(value, result.shape))  # type: ignore[arg-type]
+    return np.asarray(np.broadcast_to(value, shape))
 
 
 class _IntegerEmitter(NumpyEmitter):
@@ -80,7 +81,8 @@ class _IntegerEmitter(NumpyEmitter):
 
 def _scatter(form: Scatter, arrays: list[Array], types: Any, result: TensorType, attributes: Any) -> Array:
     values, indices = arrays
-    total = np.zeros(result.shape, dtype=values.dtype)  # type: ignore[arg-type]
+    shape: Any = result.shape
+    total = np.zeros(shape, dtype=values.dtype)
     for place in np.ndindex(indices.shape):
         total[indices[place]] = EMITTER.add(total[indices[place]], values[place])
     return total

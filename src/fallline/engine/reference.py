@@ -5,6 +5,7 @@ compiler takes over. Its sums follow NumPy's and BLAS's order, so its bits are t
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ def _sharded(node: Node, sizes: Mapping[str, int], shards: int) -> Callable[...,
 
     def call(*arrays: Array, **attributes: Any) -> Any:
         parts = []
-        for start, stop in zip(edges, edges[1:], strict=False):
+        for start, stop in pairwise(edges):
             if start == stop:
                 continue
             cut = [

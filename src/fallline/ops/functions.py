@@ -1,4 +1,4 @@
-"""Functions of tensors for networks, losses and update rules: `fl.exp`, `fl.where`, …
+"""Functions of tensors for networks, losses and update rules, such as `fl.exp` and `fl.where`.
 
 Each takes symbolic tensors (and adds a node) or NumPy arrays and numbers (and returns an array), so a
 loss or an update rule written with them can be traced or simply called.
@@ -150,12 +150,12 @@ def matmul(a: Any, b: Any) -> Any:
     return tensor_matmul(a, b) if is_symbolic(a, b) else np.matmul(a, b)
 
 
-def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001 – the field's name for it
+def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The sum over `axis` (all axes by default)."""
     return tensor_reduce("sum", x, axis, keepdims) if is_symbolic(x) else np.sum(x, axis=axis, keepdims=keepdims)
 
 
-def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
+def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The maximum over `axis`; NaN propagates."""
     return tensor_reduce("max", x, axis, keepdims) if is_symbolic(x) else np.max(x, axis=axis, keepdims=keepdims)
 

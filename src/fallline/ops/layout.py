@@ -47,7 +47,7 @@ BROADCAST = register(
     Op(
         "broadcast",
         infer=_broadcast_type,
-        reference=lambda x, shape: np.broadcast_to(x, shape),
+        reference=np.broadcast_to,
         gradient=_broadcast_gradient,
         kernel=IndexMap(_broadcast_body),
         samples=lambda: [
@@ -78,7 +78,7 @@ def unravel(e: Emitter, flat: Value, shape: Shape) -> list[Value]:
     """The index of element number `flat` in row-major order."""
     indices = []
     for i in range(len(shape)):
-        stride = e.constant(math.prod(int(dim) for dim in shape[i + 1 :]), I64)  # type: ignore[arg-type]
+        stride = e.constant(math.prod(int(dim) for dim in shape[i + 1 :]), I64)  # type: ignore[arg-type,misc]
         whole = e.divide(flat, stride)
         indices.append(whole)
         flat = e.subtract(flat, e.multiply(whole, stride))
@@ -89,7 +89,7 @@ RESHAPE = register(
     Op(
         "reshape",
         infer=_reshape_type,
-        reference=lambda x, shape: np.reshape(x, shape),
+        reference=lambda x, shape: x.reshape(shape),
         gradient=lambda g, y, x, shape: (reshape(g, x.shape),),
         kernel=IndexMap(_reshape_body),
         samples=lambda: [
@@ -118,7 +118,7 @@ TRANSPOSE = register(
     Op(
         "transpose",
         infer=_transpose_type,
-        reference=lambda x, axes: np.transpose(x, axes),
+        reference=np.transpose,
         gradient=lambda g, y, x, axes: (apply("transpose", g, axes=_inverse(axes)),),
         kernel=IndexMap(_transpose_body),
         samples=lambda: [
@@ -220,7 +220,7 @@ def _concatenate_type(*types: TensorType, axis: int) -> TensorType:
     sizes = [kind.shape[axis] for kind in types]
     if any(isinstance(size, SymbolicDim) for size in sizes):
         raise ShapeError(f"concatenate: cannot join along the symbolic axis {axis} of {first}")
-    total: Dim = sum(int(size) for size in sizes)  # type: ignore[arg-type]
+    total: Dim = sum(int(size) for size in sizes)  # type: ignore[arg-type,misc]
     return TensorType((*first.shape[:axis], total, *first.shape[axis + 1 :]), first.dtype)
 
 
@@ -301,7 +301,9 @@ def index_tensor(x: Tensor, index: Any) -> Tensor:
             shape.append(1)
             continue
         start, size, step = _cut(item, x.shape[axis], x)
-        starts.append(start), sizes.append(size), steps.append(step)
+        starts.append(start)
+        sizes.append(size)
+        steps.append(step)
         if isinstance(item, slice):
             shape.append(size)
         axis += 1

@@ -79,12 +79,13 @@ def uniform(key: Key, rows: ArrayLike, elements: int, step: int = 0) -> NDArray[
 def uniform53(key: Key, count: int) -> NDArray[np.float64]:
     """`count` uniform numbers in [0, 1) with 53 bits, for initial weights: element i of row 0 and of row 1."""
     high, low = words(key, [0, 1], count).astype(np.float64)
-    return (np.floor(high / 32.0) * 2.0**26 + np.floor(low / 64.0)) * 2.0**-53
+    bits: NDArray[np.float64] = np.floor(high / 32.0) * 2.0**26 + np.floor(low / 64.0)
+    return bits * 2.0**-53
 
 
 def normal(key: Key, count: int) -> NDArray[np.float64]:
-    """`count` standard normal numbers: the inverse distribution function of `uniform53` + 2⁻⁵⁴."""
-    return inverse_normal(uniform53(key, count) + 2.0**-54)
+    """`count` standard normal numbers: the inverse distribution function of `uniform53` + 2⁻⁵⁴, below 1."""
+    return inverse_normal(np.minimum(uniform53(key, count) + 2.0**-54, 1.0 - 2.0**-53))
 
 
 # Wichura, "Algorithm AS 241: The percentage points of the normal distribution", Applied Statistics

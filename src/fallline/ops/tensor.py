@@ -106,16 +106,18 @@ class Tensor:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __lt__(self, other: Operand) -> "Tensor":
+    # mypy: NumPy's arrays declare reflected comparisons of their own; `__array_ufunc__ = None` switches those off
+
+    def __lt__(self, other: Operand) -> "Tensor":  # type: ignore[misc]
         return binary("less", self, other)
 
-    def __le__(self, other: Operand) -> "Tensor":
+    def __le__(self, other: Operand) -> "Tensor":  # type: ignore[misc]
         return binary("less_equal", self, other)
 
-    def __gt__(self, other: Operand) -> "Tensor":
+    def __gt__(self, other: Operand) -> "Tensor":  # type: ignore[misc]
         return binary("less", other, self)
 
-    def __ge__(self, other: Operand) -> "Tensor":
+    def __ge__(self, other: Operand) -> "Tensor":  # type: ignore[misc]
         return binary("less_equal", other, self)
 
     def __and__(self, other: Operand) -> "Tensor":
@@ -146,13 +148,13 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: Any) -> "Tensor":
-        from fallline.ops.layout import index_tensor  # noqa: PLC0415 – layout builds on this module
+        from fallline.ops.layout import index_tensor  # layout builds on this module
 
         return index_tensor(self, index)
 
     def reshape(self, *shape: Any) -> "Tensor":
         """The same elements in row-major order under another shape; one dimension may be −1."""
-        from fallline.ops.layout import reshape  # noqa: PLC0415
+        from fallline.ops.layout import reshape
 
         return reshape(self, shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape)
 
@@ -202,8 +204,9 @@ def bind_all(attributes: dict[str, Any], sizes: dict[str, int]) -> dict[str, Any
 
 def constant(value: Any, dtype: DType) -> Tensor:
     """A constant of the graph: a number, or an array (stored in the graph)."""
-    array = np.asarray(value, dtype=dtype.value)
-    stored: Any = array.item() if array.ndim == 0 else array
+    array = np.asarray(value)
+    # a number is kept as it was written, so that the same graph in float64 has it to float64 precision
+    stored: Any = array.item() if array.ndim == 0 else array.astype(dtype.value)
     return apply("constant", value=stored, dtype=dtype)
 
 
@@ -216,9 +219,9 @@ def as_tensor(value: Operand, like: Tensor | None = None) -> Tensor:
         raise KindError(f"cannot use a value of type {type(value).__name__} in a graph: need numbers, found {value!r}")
     dtype = {"f": DType.FLOAT32, "i": DType.INT64, "u": DType.INT64, "b": DType.BOOL}[array.dtype.kind]
     if like is not None:
-        if dtype.is_float and like.dtype.is_float:
-            dtype = like.dtype
-        elif dtype.is_integer and array.ndim == 0 and like.dtype is not DType.BOOL:
+        both_float = dtype.is_float and like.dtype.is_float
+        whole_number = dtype.is_integer and array.ndim == 0 and like.dtype is not DType.BOOL
+        if both_float or whole_number:
             dtype = like.dtype
     return constant(array, dtype)
 

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from fallline.ops.functions import maximum, sqrt
+from fallline.optim.groups import Groups
 from fallline.optim.hyper import Hypers
 from fallline.optim.moments import AMSGRAD, FIRST, LARGEST, SECOND, corrections, moments
-from fallline.optim.optimizer import Groups, Optimizer
+from fallline.optim.optimizer import Optimizer
 from fallline.optim.rule import (
     Memory,
     Scalars,

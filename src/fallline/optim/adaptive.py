@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from fallline.ops.functions import maximum, sqrt
+from fallline.optim.groups import Groups
 from fallline.optim.hyper import Hyper, Hypers
-from fallline.optim.optimizer import Groups, Optimizer
+from fallline.optim.optimizer import Optimizer
 from fallline.optim.rule import (
     Memory,
     Scalars,

@@ -1,12 +1,13 @@
 """Parameter groups: other hyper-parameters for the parameters whose name matches a pattern."""
 
 import fnmatch
+import numbers
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fallline.errors import ArgumentError, KindError
-from fallline.optim.hyper import is_flag, unknown
+from fallline.optim.hyper import is_flag, shown, unknown
 from fallline.optim.rule import UpdateRule
 
 Overrides = Mapping[str, Any]
@@ -63,26 +64,23 @@ _EXAMPLE = "{'0.*': {'lr': 0.01}}"
 def _make_group(call: str, rule: UpdateRule, hyper: Mapping[str, Any], pattern: str, given: Any) -> Group:
     if not isinstance(pattern, str) or not pattern:
         raise KindError(f"{call}: a key of groups must be a name pattern, such as '0.*', found {pattern!r}.")
-    where = f"{call}, group {pattern!r}"
     if not isinstance(given, Mapping):
-        if is_flag(given) or isinstance(given, str) or not hasattr(given, "__float__"):
-            raise KindError(f"{where}: need a mapping such as {{'lr': 0.01}}, or a number meaning lr, found {given!r}.")
+        if is_flag(given) or not isinstance(given, numbers.Real):
+            need = "a mapping such as {'lr': 0.01}, or a number meaning lr"
+            raise KindError(f"{call}(groups={{{pattern!r}: {given!r}}}): need {need}, found {given!r}.")
         given = {"lr": given}
     known = {item.name: item for item in rule.hypers}
+    known["lr"] = replace(known["lr"], low_open=False, advice="0 freezes the group.")
     overrides = {}
     for name, value in given.items():
+        asked = f"{call}(groups={{{pattern!r}: {{{name!r}: {shown(value)}}}}})"
         if name not in known:
-            raise unknown(where, name, value, known)
-        overrides[name] = 0.0 if name == "lr" and _is_zero(value) else known[name].validated(where, value)
+            raise unknown(asked, name, known)
+        overrides[name] = known[name].validated(call, value, asked)
     values = {**hyper, **overrides}
     if objection := rule.objection(values):
-        raise ArgumentError(f"{where}: {objection}")
+        raise ArgumentError(f"{call}, group {pattern!r}: {objection}")
     return Group(pattern, values, overrides)
-
-
-def _is_zero(value: Any) -> bool:
-    """lr=0 freezes a group, while the optimizer's own lr has to be positive."""
-    return not is_flag(value) and isinstance(value, int | float) and value == 0
 
 
 def assign(groups: Iterable[Group], names: Iterable[str]) -> dict[str, Group]:

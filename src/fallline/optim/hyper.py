@@ -50,18 +50,19 @@ class Hyper:
             words.append(f"{'less than' if self.high_open else 'at most'} {self.high:g}")
         return " and ".join(words)
 
-    def validated(self, call: str, value: Any) -> Any:
+    def validated(self, call: str, value: Any, asked: str = "") -> Any:
         """`value` as a Python float, bool or pair of floats.
 
         Args:
             call: who was asked, for the error: `optim.SGD`.
             value: what was given.
+            asked: the whole call, where it is more than `call(name=value)`.
 
         Raises:
             KindError: it is not of the right kind.
             ArgumentError: it is outside the range.
         """
-        asked = f"{call}({self.name}={_shown(value)})"
+        asked = asked or f"{call}({self.name}={shown(value)})"
         if isinstance(self.default, bool):
             if not is_flag(value):
                 raise KindError(f"{asked}: {self.name} must be True or False, found {_described(value)}.")
@@ -79,11 +80,11 @@ class Hyper:
             raise KindError(f"{asked}: {label} must be a number, found {_described(value)}.{advice}")
         number = float(value)
         if not math.isfinite(number):
-            raise ArgumentError(f"{asked}: {label} must be a finite number, found {_shown(value)}.{advice}")
+            raise ArgumentError(f"{asked}: {label} must be a finite number, found {shown(value)}.{advice}")
         low = self.low is None or (number > self.low if self.low_open else number >= self.low)
         high = self.high is None or (number < self.high if self.high_open else number <= self.high)
         if not (low and high):
-            raise ArgumentError(f"{asked}: {label} must be {self.range}, found {_shown(value)}.{advice}")
+            raise ArgumentError(f"{asked}: {label} must be {self.range}, found {shown(value)}.{advice}")
         return number
 
 
@@ -102,7 +103,7 @@ def validated(call: str, hypers: Iterable[Hyper], given: Hypers) -> dict[str, An
     known = {hyper.name: hyper for hyper in hypers}
     for name in given:
         if name not in known:
-            raise unknown(call, name, given[name], known)
+            raise unknown(f"{call}({name}={shown(given[name])})", name, known)
     values = {}
     for name, hyper in known.items():
         if name not in given and hyper.required:
@@ -112,17 +113,15 @@ def validated(call: str, hypers: Iterable[Hyper], given: Hypers) -> dict[str, An
     return values
 
 
-def unknown(call: str, name: str, value: Any, known: Iterable[str]) -> ArgumentError:
+def unknown(asked: str, name: str, known: Iterable[str]) -> ArgumentError:
     """The error for a hyper-parameter that does not exist."""
-    return ArgumentError(
-        f"{call}({name}={_shown(value)}): there is no hyper-parameter {name!r}: {nearest(name, known)}"
-    )
+    return ArgumentError(f"{asked}: there is no hyper-parameter {name!r}: {nearest(name, known)}")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value as a caller would type it: NumPy's scalars as plain numbers."""
     return repr(value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value)
 
 
 def _described(value: Any) -> str:
-    return "None" if value is None else f"the {type(value).__name__} {_shown(value)}"
+    return "None" if value is None else f"the {type(value).__name__} {shown(value)}"

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from fallline.ops.functions import sign
-from fallline.optim.optimizer import Groups, Optimizer
+from fallline.optim.groups import Groups
+from fallline.optim.optimizer import Optimizer
 from fallline.optim.rule import Slot, Slots, UpdateRule, Value, betas, learning_rate, rate_only, register, weight_decay
 
 

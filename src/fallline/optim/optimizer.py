@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.errors import ArgumentError, KindError, ShapeError, nearest
-from fallline.optim.groups import REST, Group, Groups, assign, check_all_used, make_groups
+from fallline.optim.groups import Group, Groups, assign, check_all_used, make_groups
 from fallline.optim.hyper import Hyper
 from fallline.optim.rule import Memory, Scalars, UpdateRule
 
@@ -158,9 +158,7 @@ class Optimizer:
 
     def __repr__(self) -> str:
         defaults = {hyper.name: hyper.default for hyper in self.rule.hypers}
-        shown = [
-            f"{name}={value!r}" for name, value in self._hyper.items() if name == "lr" or value != defaults[name]
-        ]
+        shown = [f"{name}={value!r}" for name, value in self._hyper.items() if name == "lr" or value != defaults[name]]
         if groups := {group.pattern: dict(group.overrides) for group in self._groups[:-1]}:
             shown.append(f"groups={groups!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
@@ -206,9 +204,7 @@ def _gradient(call: str, name: str, gradient: Any, w: Array) -> Array:
     if array.dtype.kind not in "fiu":
         raise KindError(f"{call}: gradient {name!r} must be an array of real numbers, found dtype {array.dtype}.")
     if array.shape != w.shape:
-        raise ShapeError(
-            f"{call}: gradient {name!r} must have its weight's shape {w.shape}, found {array.shape}."
-        )
+        raise ShapeError(f"{call}: gradient {name!r} must have its weight's shape {w.shape}, found {array.shape}.")
     return array.astype(w.dtype, copy=False)
 
 
@@ -258,8 +254,5 @@ def from_config(config: Mapping[str, Any]) -> Optimizer:
         raise ArgumentError(f"optim.from_config: need a mapping with a 'name', found {config!r}.")
     settings = {key: value for key, value in config.items() if key != "name"}
     if isinstance(settings.get("groups"), list):
-        settings["groups"] = {pattern: overrides for pattern, overrides in settings["groups"]}
+        settings["groups"] = dict(settings["groups"])
     return by_name(config["name"], **settings)
-
-
-__all__ = ["CLASSES", "REST", "Groups", "Optimizer", "State", "by_name", "check_weights", "from_config"]

@@ -6,9 +6,10 @@ from typing import Any
 
 from fallline.ops import exact
 from fallline.ops.functions import sqrt, where
+from fallline.optim.groups import Groups
 from fallline.optim.hyper import Hypers
 from fallline.optim.moments import DECOUPLED, FIRST, SECOND, corrections, decay, moments
-from fallline.optim.optimizer import Groups, Optimizer
+from fallline.optim.optimizer import Optimizer
 from fallline.optim.rule import (
     Memory,
     Scalars,

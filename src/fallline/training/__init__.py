@@ -1,0 +1,1 @@
+"""Training: the one place that joins loss, backpropagation and update."""

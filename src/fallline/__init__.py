@@ -1,0 +1,162 @@
+"""Fallline trains neural networks by backpropagation and stochastic gradient descent.
+
+Importing it loads nothing heavy: every name is fetched from its room when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fallline import nn, optim
+    from fallline.backprop.transforms import grad, hvp
+    from fallline.data.batches import batch_order
+    from fallline.errors import (
+        ArgumentError,
+        DataError,
+        FalllineError,
+        GraphError,
+        KindError,
+        MissingExtraError,
+        ModelFileError,
+        RunFolderError,
+        ShapeError,
+    )
+    from fallline.ops.functions import (
+        absolute,
+        broadcast,
+        cast,
+        clip,
+        concatenate,
+        erf,
+        exp,
+        expm1,
+        log,
+        log1p,
+        log_softmax,
+        logsumexp,
+        matmul,
+        max,
+        maximum,
+        mean,
+        minimum,
+        one_hot,
+        relu,
+        reshape,
+        sigmoid,
+        sign,
+        softmax,
+        softplus,
+        sqrt,
+        stack,
+        stop_gradient,
+        sum,
+        take,
+        tanh,
+        transpose,
+        where,
+    )
+    from fallline.ops.tensor import Tensor
+    from fallline.tables.model import load
+    from fallline.training.callbacks import Callback
+    from fallline.training.evaluate import evaluate
+    from fallline.training.fit import fit
+    from fallline.training.gradient_check import check_gradients
+    from fallline.training.run import Run
+    from fallline.training.step import loss_and_gradients, trace
+
+_ROOMS = {
+    "backprop.transforms": "grad hvp",
+    "data.batches": "batch_order",
+    "errors": "ArgumentError DataError FalllineError GraphError KindError MissingExtraError ModelFileError "
+    "RunFolderError ShapeError",
+    "ops.functions": "absolute broadcast cast clip concatenate erf exp expm1 log log1p log_softmax logsumexp matmul "
+    "max maximum mean minimum one_hot relu reshape sigmoid sign softmax softplus sqrt stack stop_gradient sum take "
+    "tanh transpose where",
+    "ops.tensor": "Tensor",
+    "tables.model": "load",
+    "training.callbacks": "Callback",
+    "training.evaluate": "evaluate",
+    "training.fit": "fit",
+    "training.gradient_check": "check_gradients",
+    "training.run": "Run",
+    "training.step": "loss_and_gradients trace",
+}
+_HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
+_SUBPACKAGES = ("nn", "optim")
+
+__all__ = [
+    "ArgumentError",
+    "Callback",
+    "DataError",
+    "FalllineError",
+    "GraphError",
+    "KindError",
+    "MissingExtraError",
+    "ModelFileError",
+    "Run",
+    "RunFolderError",
+    "ShapeError",
+    "Tensor",
+    "absolute",
+    "batch_order",
+    "broadcast",
+    "cast",
+    "check_gradients",
+    "clip",
+    "concatenate",
+    "erf",
+    "evaluate",
+    "exp",
+    "expm1",
+    "fit",
+    "grad",
+    "hvp",
+    "load",
+    "log",
+    "log1p",
+    "log_softmax",
+    "logsumexp",
+    "loss_and_gradients",
+    "matmul",
+    "max",
+    "maximum",
+    "mean",
+    "minimum",
+    "nn",
+    "one_hot",
+    "optim",
+    "relu",
+    "reshape",
+    "sigmoid",
+    "sign",
+    "softmax",
+    "softplus",
+    "sqrt",
+    "stack",
+    "stop_gradient",
+    "sum",
+    "take",
+    "tanh",
+    "trace",
+    "transpose",
+    "where",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Fetch a public name from its room, once."""
+    if name in _SUBPACKAGES:
+        value: Any = import_module(f"fallline.{name}")
+    elif name in _HOME:
+        value = getattr(import_module(f"fallline.{_HOME[name]}"), name)
+    elif name == "__version__":
+        value = import_module("fallline.training.run_folder").package_version()
+    else:
+        raise AttributeError(f"module 'fallline' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return [*__all__, "__version__"]

@@ -1,0 +1,240 @@
+"""One column → numbers for a network: fitted on training rows, applied to any rows later.
+
+Every encoder has `fit(values, name)`, `encode(values, place, notices)` → float32 (rows, width), `features` (one
+name per output column), and `to_json` / `from_json`. Python floats in JSON keep all their bits.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fallline.data.dates import as_moments, date_parts, recognise_dates
+from fallline.data.numbers import as_numbers, standard, standardised
+from fallline.data.objects import Place
+from fallline.data.spelling import canonical, distinct, in_order
+from fallline.data.table import Column
+
+Float32Matrix = NDArray[np.float32]  # (rows, width)
+
+ONE_HOT_SLOTS = 16  # categories up to which each has a column of its own; above, they are embedded
+RARE_ROWS = 3  # with more than ONE_HOT_SLOTS categories, those on fewer training rows share the slot "other"
+
+YES = frozenset(["true", "yes", "t", "y", "1"])
+NO = frozenset(["false", "no", "f", "n", "0"])
+
+
+@dataclass
+class NumberEncoder:
+    """z = (x − mean) / deviation over the training rows, clipped to ±10; a missing x gives z = 0.
+
+    Where training rows lacked the value, a second column tells so (1 = missing). Infinite values count as missing.
+    """
+
+    kind: ClassVar[str] = "number"
+    name: str
+    mean: float
+    deviation: float  # 0: all training rows had one value, so that nothing can be learnt from it
+    indicator: bool
+
+    @classmethod
+    def fit(cls, values: Column, name: str, place: Place, notices: list[str]) -> Self:
+        numbers = as_numbers(values, name, place, notices)
+        present = numbers[~np.isnan(numbers)]
+        mean, deviation = standard(present)
+        return cls(name, mean, deviation, len(present) < len(numbers))
+
+    @property
+    def features(self) -> list[str]:
+        return [self.name] * (self.deviation > 0) + [f"{self.name} is missing"] * self.indicator
+
+    def encode(self, values: Column, place: Place, notices: list[str]) -> Float32Matrix:
+        numbers = as_numbers(values, self.name, place, notices)
+        columns = []
+        if self.deviation > 0:
+            columns.append(standardised(numbers, self.mean, self.deviation))
+        if self.indicator:
+            columns.append(np.isnan(numbers).astype(np.float32))
+        return _side_by_side(columns, len(values))
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "mean": self.mean, "deviation": self.deviation, "indicator": self.indicator}
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> Self:
+        return cls(**saved)
+
+
+@dataclass
+class BooleanEncoder:
+    """false → 0, true → 1, missing (or a word that is neither) → ½; with a column telling missing as in numbers."""
+
+    kind: ClassVar[str] = "boolean"
+    name: str
+    indicator: bool
+
+    @classmethod
+    def fit(cls, values: Column, name: str, place: Place, notices: list[str]) -> Self:
+        return cls(name, bool(np.isnan(_truth(values, name, place, notices)).any()))
+
+    @property
+    def features(self) -> list[str]:
+        return [self.name] + [f"{self.name} is missing"] * self.indicator
+
+    def encode(self, values: Column, place: Place, notices: list[str]) -> Float32Matrix:
+        truth = _truth(values, self.name, place, notices)
+        columns = [np.where(np.isnan(truth), 0.5, truth).astype(np.float32)]
+        if self.indicator:
+            columns.append(np.isnan(truth).astype(np.float32))
+        return _side_by_side(columns, len(values))
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "indicator": self.indicator}
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> Self:
+        return cls(**saved)
+
+
+@dataclass
+class CategoryEncoder:
+    """A category → its slot: one-hot up to 16 slots of categories, above that an integer code for an embedding.
+
+    Slots: the kept categories in order, then "missing" if training rows lacked the value, then "other" for those
+    on fewer than 3 training rows (only where there are more than 16 categories) and for unknown ones. An embedding
+    always has the slot "other"; one-hot has it only if trained, and an unknown category is all zeros without it.
+    """
+
+    kind: ClassVar[str] = "category"
+    name: str
+    labels: list[str]
+    missing: bool
+    other: bool
+    embedded: bool
+    _slots: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._slots = {label: slot for slot, label in enumerate(self.labels)}
+
+    @classmethod
+    def fit(cls, values: Column, name: str, place: Place, notices: list[str]) -> Self:
+        labels, codes = distinct(values)
+        counts = np.bincount(codes[codes >= 0], minlength=len(labels))
+        kept, rare = list(labels), []
+        if len(labels) > ONE_HOT_SLOTS:
+            kept = [label for label, count in zip(labels, counts, strict=True) if count >= RARE_ROWS]
+            rare = [label for label, count in zip(labels, counts, strict=True) if count < RARE_ROWS]
+        embedded = len(kept) + bool(rare) > ONE_HOT_SLOTS
+        return cls(name, in_order(kept), bool((codes < 0).any()), bool(rare) or embedded, embedded)
+
+    @property
+    def cardinality(self) -> int:
+        """The number of slots, "missing" and "other" included."""
+        return len(self.labels) + self.missing + self.other
+
+    @property
+    def features(self) -> list[str]:
+        if self.embedded:
+            return [self.name]
+        slots = [f"{self.name}={label}" for label in self.labels] + [f"{self.name} is missing"] * self.missing
+        return slots + [f"{self.name} is another"] * self.other
+
+    def codes(self, values: Column, notices: list[str]) -> NDArray[np.int64]:
+        """(rows,) slot of each row; −1 where one-hot has none."""
+        labels, raw = distinct(values)
+        other = self.cardinality - 1 if self.other else -1
+        absent = len(self.labels) if self.missing else other
+        unknown = [label for label in labels if label not in self._slots]
+        if unknown and not self.other:
+            shown = ", ".join(repr(label) for label in unknown[:3]) + (", …" if len(unknown) > 3 else "")
+            notices.append(f"Column {self.name!r} holds categories that training did not see: {shown}.")
+        recode = np.asarray([self._slots.get(label, other) for label in labels] + [absent], dtype=np.int64)
+        return recode[raw]  # code −1 takes the last entry
+
+    def encode(self, values: Column, place: Place, notices: list[str]) -> Float32Matrix:
+        codes = self.codes(values, notices)
+        if self.embedded:
+            return np.asarray(codes, dtype=np.float32)[:, None]
+        return np.asarray(codes[:, None] == np.arange(self.cardinality), dtype=np.float32)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "labels": self.labels,
+            "missing": self.missing,
+            "other": self.other,
+            "embedded": self.embedded,
+        }
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> Self:
+        return cls(**saved)
+
+
+@dataclass
+class DateEncoder:
+    """A date → days since 1970, year, month, day of month, day of week (0 = Monday) and hour, each as a number.
+
+    Parts that do not vary over the training rows are left out.
+    """
+
+    kind: ClassVar[str] = "date"
+    name: str
+    format: str | None  # of text cells; None where the training column held moments
+    parts: dict[str, NumberEncoder]
+    indicator: bool
+
+    @classmethod
+    def fit(cls, values: Column, name: str, place: Place, notices: list[str], format: str | None = None) -> Self:
+        if format is None and values.dtype.kind == "O":
+            found = recognise_dates(values)
+            format = found[0] if found else "YYYY-MM-DD"
+        moments = as_moments(values, name, format, place)
+        parts = {}
+        for part, numbers in date_parts(moments).items():
+            encoder = NumberEncoder.fit(numbers, f"{name} {part}", place, notices)
+            if encoder.deviation > 0:
+                parts[part] = NumberEncoder(encoder.name, encoder.mean, encoder.deviation, False)
+        return cls(name, format, parts, bool(np.isnat(moments).any()))
+
+    @property
+    def features(self) -> list[str]:
+        return [f"{self.name} {part}" for part in self.parts] + [f"{self.name} is missing"] * self.indicator
+
+    def encode(self, values: Column, place: Place, notices: list[str]) -> Float32Matrix:
+        moments = as_moments(values, self.name, self.format, place)
+        numbers = date_parts(moments)
+        columns = [standardised(numbers[part], e.mean, e.deviation) for part, e in self.parts.items()]
+        if self.indicator:
+            columns.append(np.isnat(moments).astype(np.float32))
+        return _side_by_side(columns, len(values))
+
+    def to_json(self) -> dict[str, Any]:
+        parts = {part: encoder.to_json() for part, encoder in self.parts.items()}
+        return {"name": self.name, "format": self.format, "parts": parts, "indicator": self.indicator}
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> Self:
+        parts = {part: NumberEncoder.from_json(encoder) for part, encoder in saved["parts"].items()}
+        return cls(saved["name"], saved["format"], parts, saved["indicator"])
+
+
+def _truth(values: Column, name: str, place: Place, notices: list[str]) -> NDArray[np.float64]:
+    """1 = true, 0 = false, NaN = missing or neither."""
+    labels, codes = distinct(values)
+    known = [1.0 if word.lower() in YES else 0.0 if word.lower() in NO else np.nan for word in map(canonical, labels)]
+    truth = np.asarray([*known, np.nan])[codes]
+    odd = np.isnan(truth) & (codes >= 0)
+    if odd.any():
+        words = Counter(labels[code] for code in codes[odd])
+        notices.append(
+            f"{place(int(np.argmax(odd)))}, column {name!r}: {next(iter(words))!r} is neither true nor false; "
+            f"{int(odd.sum())} such cells are taken as missing."
+        )
+    return truth
+
+
+def _side_by_side(columns: list[NDArray[np.float32]], rows: int) -> Float32Matrix:
+    return np.stack(columns, axis=1) if columns else np.zeros((rows, 0), dtype=np.float32)

@@ -1,0 +1,131 @@
+"""The encoder of a table: one encoder a column, together a float32 matrix."""
+
+from collections.abc import Iterable
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fallline.data.column_encoders import (
+    BooleanEncoder,
+    CategoryEncoder,
+    DateEncoder,
+    NumberEncoder,
+)
+from fallline.data.table import Table
+from fallline.errors import DataError, nearest
+
+ColumnEncoder = NumberEncoder | BooleanEncoder | CategoryEncoder | DateEncoder
+_ENCODERS: dict[str, type[ColumnEncoder]] = {
+    encoder.kind: encoder for encoder in (NumberEncoder, BooleanEncoder, CategoryEncoder, DateEncoder)
+}
+
+
+class KnownColumn(Protocol):
+    """What an encoder needs to know of a column: its name, its kind, and how its dates are written."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def date_format(self) -> str | None: ...
+
+
+class TableEncoder:
+    """Numbers for a network from the columns of a table, with statistics of the training rows alone.
+
+    `transform` gives float32 (rows, dense_width + code columns): first the dense features, then one column of integer
+    codes for each embedded category. Columns are found by name, so their order does not matter and others are ignored.
+
+    Attributes:
+        feature_names: one readable name for each column of the matrix.
+        dense_width: how many of those columns are dense.
+        embedded: (column, cardinality) of each code column, in order.
+        source_columns: the table columns that are used, in the order of training.
+        dropped: columns without variance on the training rows, of which nothing is used.
+        notices: what fitting noticed, such as infinite values.
+    """
+
+    def __init__(self, encoders: Iterable[ColumnEncoder], notices: Iterable[str] = ()) -> None:
+        fitted = list(encoders)
+        self.encoders = [encoder for encoder in fitted if encoder.features]
+        self.dropped = [encoder.name for encoder in fitted if not encoder.features]
+        self.notices = list(notices)
+        self._dense = [e for e in self.encoders if not (isinstance(e, CategoryEncoder) and e.embedded)]
+        self._coded = [e for e in self.encoders if isinstance(e, CategoryEncoder) and e.embedded]
+        self.source_columns = [encoder.name for encoder in self.encoders]
+        self.embedded = [(encoder.name, encoder.cardinality) for encoder in self._coded]
+        self.dense_width = sum(len(encoder.features) for encoder in self._dense)
+        self.feature_names = [feature for e in (*self._dense, *self._coded) for feature in e.features]
+
+    @classmethod
+    def fit(cls, table: Table, infos: Iterable[KnownColumn]) -> Self:
+        """An encoder from the training rows.
+
+        Args:
+            table: the training rows.
+            infos: the columns to use and their kinds; those that are no number, boolean, category or date are left out.
+
+        Raises:
+            DataError: no column is left that tells rows apart.
+        """
+        notices: list[str] = []
+        fitted: list[ColumnEncoder] = []
+        for info in infos:
+            values = table.column(info.name)
+            if info.kind == "date":
+                fitted.append(DateEncoder.fit(values, info.name, table.place, notices, info.date_format))
+            elif info.kind in _ENCODERS:
+                fitted.append(_ENCODERS[info.kind].fit(values, info.name, table.place, notices))
+        encoder = cls(fitted, notices)
+        if not encoder.feature_names:
+            raise DataError(
+                f"{table.source}: no column is left to learn from: all are dropped or have one value only in the "
+                f"{len(table)} training rows. Give a table with columns that vary."
+            )
+        if encoder.dropped:
+            columns = ", ".join(repr(name) for name in encoder.dropped)
+            encoder.notices.append(f"Not used, because all training rows have one value: {columns}.")
+        return encoder
+
+    def transform(self, table: Table, notices: list[str] | None = None) -> NDArray[np.float32]:
+        """The matrix of a table's rows: float32 (rows, len(feature_names)).
+
+        Args:
+            table: rows with the columns of training, in any order.
+            notices: what a person should be told is appended here.
+
+        Raises:
+            DataError: a column is missing, or a cell cannot be what its column was in training.
+        """
+        self._require_columns(table)
+        told: list[str] = [] if notices is None else notices
+        matrix = np.empty((len(table), len(self.feature_names)), dtype=np.float32)
+        begin = 0
+        for encoder in (*self._dense, *self._coded):
+            end = begin + len(encoder.features)
+            matrix[:, begin:end] = encoder.encode(table.column(encoder.name), table.place, told)
+            begin = end
+        return matrix
+
+    def to_json(self) -> dict[str, Any]:
+        """What `from_json` needs, of plain JSON values; `json.dumps` keeps every bit of the floats."""
+        columns = [{"kind": encoder.kind, **encoder.to_json()} for encoder in self.encoders]
+        return {"columns": columns}
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> Self:
+        """The encoder that `to_json` described."""
+        columns = [dict(column) for column in saved["columns"]]
+        return cls(_ENCODERS[column.pop("kind")].from_json(column) for column in columns)
+
+    def _require_columns(self, table: Table) -> None:
+        missing = [name for name in self.source_columns if name not in table]
+        if missing:
+            shown = ", ".join(repr(name) for name in missing[:10]) + (", …" if len(missing) > 10 else "")
+            unused = [name for name in table.names if name not in self.source_columns]
+            columns = "the column" if len(missing) == 1 else f"{len(missing)} columns"
+            raise DataError(
+                f"{table.source} lacks {columns} {shown} of training: {nearest(missing[0], unused or table.names)}"
+            )

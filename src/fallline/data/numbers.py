@@ -1,0 +1,60 @@
+"""Columns as float64 numbers, and their standardisation."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fallline.data.objects import Place
+from fallline.data.spelling import NUMBER
+from fallline.data.table import Column
+from fallline.errors import DataError
+from fallline.ops import exact
+
+CLIP = 10.0  # standard deviations: beyond, a value would move the network by itself
+
+
+def standard(present: NDArray[np.float64]) -> tuple[float, float]:
+    """Mean and deviation of finite numbers; (value, 0) where all are equal, (0, 0) where there are none."""
+    if len(present) == 0:
+        return 0.0, 0.0
+    low, high = float(present.min()), float(present.max())
+    if low == high:
+        return low, 0.0
+    scale = 1.0 if max(-low, high) < 2.0**500 else 2.0**-520  # a power of two: squares do not overflow, bits stay
+    mean, deviation = exact.mean_and_deviation(present * scale)
+    return float(mean) / scale, float(deviation) / scale
+
+
+def standardised(numbers: NDArray[np.float64], mean: float, deviation: float) -> NDArray[np.float32]:
+    """(x − mean) / deviation clipped to ±10, and 0 for NaN: (rows,) float32."""
+    with np.errstate(over="ignore"):
+        z = np.clip((numbers - mean) / deviation, -CLIP, CLIP)
+    return np.where(np.isnan(z), 0.0, z).astype(np.float32)
+
+
+def as_numbers(values: Column, name: str, place: Place, notices: list[str]) -> NDArray[np.float64]:
+    """A column as float64 with NaN where a number is missing or infinite.
+
+    Raises:
+        DataError: a cell is text that is no number, or a date.
+    """
+    if values.dtype.kind == "M":
+        raise DataError(f"{place(0)}, column {name!r}: expected a number as in training, found a date.")
+    if values.dtype.kind == "O":
+        numbers = np.full(len(values), np.nan)
+        for row, cell in enumerate(values):
+            if cell is not None:
+                if not NUMBER.fullmatch(cell):
+                    raise DataError(
+                        f"{place(row)}, column {name!r}: expected a number as in training, found {cell!r}. "
+                        f"Correct that cell, or leave it empty."
+                    )
+                numbers[row] = float(cell)
+    else:
+        numbers = values.astype(np.float64)
+    infinite = np.isinf(numbers)
+    if infinite.any():
+        count = int(infinite.sum())
+        cells = "an infinite value" if count == 1 else f"{count} infinite values"
+        notices.append(f"{place(int(np.argmax(infinite)))}, column {name!r}: {cells}, taken as missing.")
+        numbers[infinite] = np.nan
+    return numbers

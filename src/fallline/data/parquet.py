@@ -1,0 +1,102 @@
+"""Parquet files through DuckDB, Arrow and Feather files through pyarrow."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fallline.data import duck
+from fallline.data.frames import table_from_frame
+from fallline.data.objects import clean_texts
+from fallline.data.table import Column, Table
+from fallline.errors import DataError, MissingExtraError
+
+_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
+_NESTED = ("STRUCT", "MAP", "UNION", "BLOB", "BIT", "GEOMETRY", "VARIANT")
+
+
+def read_parquet(path: Path, folder: Path, source: str) -> Table:
+    """The table of a Parquet file, in the file's own types.
+
+    Raises:
+        DataError: the file is damaged, has no row, or has a column of nested values.
+    """
+    import duckdb
+
+    with duck.connection() as database:
+        try:
+            relation = database.sql(f"SELECT * FROM read_parquet({duck.plain_name(path, folder, '.parquet')})")
+            names, types = list(relation.columns), [str(kind) for kind in relation.types]
+            for name, kind in zip(names, types, strict=True):
+                if kind.startswith(_NESTED) or kind.endswith("]"):
+                    raise DataError(
+                        f"{source}, column {name!r}: expected numbers, text, truth values or dates, found {kind}. "
+                        f"Give nested values columns of their own."
+                    )
+            wanted = ", ".join(
+                f"{_as_plain(duck.identifier(name), kind)} AS c{k}"
+                for k, (name, kind) in enumerate(zip(names, types, strict=True))
+            )
+            arrays = duck.fetch(relation.project(wanted))
+        except duckdb.Error as problem:
+            raise DataError(
+                f"{source} cannot be read as Parquet ({str(problem).splitlines()[0]}): the file is damaged, cut short "
+                f"or of another format."
+            ) from None
+    pairs = zip(names, types, arrays.values(), strict=True)
+    table = Table({name: _column(values, kind) for name, kind, values in pairs}, source)
+    if len(table) == 0:
+        raise DataError(f"{source} holds columns and no rows: there is no row to read.")
+    return table
+
+
+def read_arrow(path: Path, source: str) -> Table:
+    """The table of an Arrow or Feather file.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+        DataError: the file is damaged.
+    """
+    try:
+        from pyarrow import ArrowException, feather, ipc
+    except ImportError:
+        raise MissingExtraError(
+            f"{source}: Arrow files need pyarrow; install it with pip install 'fallline[arrow]'."
+        ) from None
+    try:
+        try:
+            frame = feather.read_table(path)
+        except ArrowException:
+            with open(path, "rb") as file:  # a stream, without the index at the end
+                frame = ipc.open_stream(file).read_all()
+    except (ArrowException, OSError) as problem:
+        raise DataError(
+            f"{source} cannot be read as Arrow ({str(problem).splitlines()[0]}): the file is damaged, cut short or of "
+            f"another format."
+        ) from None
+    if frame.num_rows == 0:
+        raise DataError(f"{source} holds columns and no rows: there is no row to read.")
+    return table_from_frame(frame, source)
+
+
+def _as_plain(column: str, kind: str) -> str:
+    """The column in one of the types that `_column` takes."""
+    if kind in _WHOLE:
+        return f"{column}::BIGINT"
+    if kind in ("UBIGINT", "HUGEINT", "UHUGEINT", "FLOAT", "DOUBLE", "FLOAT16") or kind.startswith("DECIMAL"):
+        return f"{column}::DOUBLE"
+    if kind == "BOOLEAN":
+        return column
+    if kind.startswith("TIMESTAMP WITH TIME ZONE"):
+        return f"make_timestamp(epoch_us({column}))"
+    if kind.startswith("TIMESTAMP") or kind == "DATE":
+        return f"{column}::TIMESTAMP"
+    return f"{column}::VARCHAR"
+
+
+def _column(values: Any, kind: str) -> Column:
+    if kind == "BOOLEAN" and values.dtype != bool:  # with gaps, it cannot stay a column of truth values
+        return clean_texts([None if v is None or v != v else "true" if v else "false" for v in values.tolist()])
+    if values.dtype.kind == "O":
+        return clean_texts(values.tolist())
+    return np.asarray(values)

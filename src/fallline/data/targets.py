@@ -1,0 +1,220 @@
+"""The column to predict: classes as codes, or numbers standardised; and back."""
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fallline.data.numbers import as_numbers, standard
+from fallline.data.spelling import NUMBER, canonical, distinct, in_order, is_missing
+from fallline.data.table import Column, Table
+from fallline.errors import DataError
+
+Place = Callable[[int], str]
+
+
+def _row(row: int) -> str:
+    return f"row {row + 1}"
+
+
+def drop_missing_targets(table: Table, target: str) -> Table:
+    """The rows whose target is known; how many were left out is told in the table's notices.
+
+    Raises:
+        DataError: the target is missing everywhere.
+    """
+    missing = is_missing(table.column(target))
+    count = int(missing.sum())
+    if count == 0:
+        return table
+    if count == len(table):
+        raise DataError(f"{table.source}: the target {target!r} is missing in all {count} rows. Choose another target.")
+    rest = table.select(~missing)
+    rows = "1 row" if count == 1 else f"{count} rows"
+    first = table.place(int(np.argmax(missing))).removeprefix(f"{table.source}, ")
+    rest.notices.append(f"{table.source}: {rows} left out, because the target {target!r} is missing (first: {first}).")
+    return rest
+
+
+class ClassTarget:
+    """Classes ↔ codes 0 … n−1, in the order of their values (numbers) or of the alphabet (text).
+
+    Attributes:
+        name: the target's name.
+        classes: the labels as they were in the data: str, int, float or bool.
+    """
+
+    def __init__(self, name: str, classes: list[Any]) -> None:
+        self.name = name
+        self.classes = classes
+        self._codes = {_key(label): code for code, label in enumerate(classes)}
+
+    @classmethod
+    def fit(cls, values: Column, name: str = "target", place: Place = _row) -> Self:
+        """The classes that occur in the training rows.
+
+        Raises:
+            DataError: a target is missing or infinite, or there is only one class.
+        """
+        _require_known(values, name, place)
+        keys, codes = distinct(values)
+        if len(keys) < 2:
+            found = f"one class only, {keys[0]!r}," if keys else "no class"
+            raise DataError(
+                f"The target {name!r} has {found} in {len(values)} rows; a classifier needs at least two. "
+                f"Choose another target, or add rows of another class."
+            )
+        first = np.full(len(keys), len(values), dtype=np.int64)
+        np.minimum.at(first, codes, np.arange(len(codes)))
+        original = {key: _plain(values[row]) for key, row in zip(keys, first, strict=True)}
+        return cls(name, [original[key] for key in in_order(keys)])
+
+    def encode(self, values: Column, place: Place = _row, notices: list[str] | None = None) -> NDArray[np.int64]:
+        """(rows,) codes of labels.
+
+        A label that is unknown as written but known without blanks around it and a dot at its end (as in the test part
+        of the Adult data) is taken as that, with a notice.
+
+        Raises:
+            DataError: a label is missing, or belongs to no class.
+        """
+        _require_known(values, self.name, place)
+        keys, raw = distinct(values)
+        recode = np.full(len(keys), -1, dtype=np.int64)
+        for k, key in enumerate(keys):
+            recode[k] = self._codes.get(key, -1)
+            trimmed = key.strip().removesuffix(".").strip()
+            if recode[k] < 0 and canonical(trimmed) in self._codes:
+                recode[k] = self._codes[canonical(trimmed)]
+                if notices is not None:
+                    count = int((raw == k).sum())
+                    rows = "1 row" if count == 1 else f"{count} rows"
+                    notices.append(f"The target {self.name!r}: {key!r} was taken as the class {trimmed!r} ({rows}).")
+        if (recode < 0).any():
+            row = int(np.argmax(recode[raw] < 0))
+            shown = ", ".join(repr(label) for label in self.classes[:20]) + (", …" if len(self.classes) > 20 else "")
+            raise DataError(
+                f"{place(row)}, target {self.name!r}: {_plain(values[row])!r} is none of the classes "
+                f"of training: {shown}."
+            )
+        return recode[raw]
+
+    def decode(self, codes: ArrayLike) -> NDArray[Any]:
+        """The labels of codes, in their original type: (rows,) of int64, float64, bool or object."""
+        return class_array(self.classes)[np.asarray(codes, dtype=np.int64)]
+
+    def to_json(self) -> dict[str, Any]:
+        """What `from_json` needs, of plain JSON values."""
+        return {"task": "classification", "name": self.name, "classes": self.classes}
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> Self:
+        """The target that `to_json` described."""
+        return cls(saved["name"], list(saved["classes"]))
+
+
+class NumberTarget:
+    """t = (y − mean) / deviation over the training rows; predictions go back to y = t · deviation + mean.
+
+    Attributes:
+        name: the target's name.
+        mean: of the training rows, in the target's units.
+        deviation: population standard deviation, in the target's units.
+    """
+
+    def __init__(self, name: str, mean: float, deviation: float) -> None:
+        self.name = name
+        self.mean = mean
+        self.deviation = deviation
+
+    @classmethod
+    def fit(cls, values: Column, name: str = "target", place: Place = _row) -> Self:
+        """Mean and deviation of the training rows.
+
+        Raises:
+            DataError: a target is missing, infinite or no number, or all are equal.
+        """
+        numbers = _target_numbers(values, name, place)
+        mean, deviation = standard(numbers)
+        if not deviation > 0:
+            raise DataError(
+                f"The target {name!r} is {mean:g} in all {len(numbers)} rows: there is nothing to learn. "
+                f"Choose another target."
+            )
+        return cls(name, mean, deviation)
+
+    def encode(self, values: Column, place: Place = _row, notices: list[str] | None = None) -> NDArray[np.float32]:
+        """Standardised targets: (rows, 1) float32."""
+        numbers = _target_numbers(values, self.name, place)
+        return ((numbers - self.mean) / self.deviation).astype(np.float32)[:, None]
+
+    def decode(self, outputs: ArrayLike) -> NDArray[np.float64]:
+        """Network outputs (rows, 1) or (rows,) in the target's units: (rows,) float64."""
+        return np.asarray(outputs, dtype=np.float64).reshape(-1) * self.deviation + self.mean
+
+    def to_json(self) -> dict[str, Any]:
+        """What `from_json` needs, of plain JSON values."""
+        return {"task": "regression", "name": self.name, "mean": self.mean, "deviation": self.deviation}
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> Self:
+        """The target that `to_json` described."""
+        return cls(saved["name"], saved["mean"], saved["deviation"])
+
+
+def target_from_json(saved: dict[str, Any]) -> ClassTarget | NumberTarget:
+    """The target that a `to_json` described."""
+    return ClassTarget.from_json(saved) if saved["task"] == "classification" else NumberTarget.from_json(saved)
+
+
+def class_array(classes: list[Any]) -> NDArray[Any]:
+    """Labels as an array of one type: bool, int64, float64, or objects."""
+    kinds = {type(label) for label in classes}
+    if kinds == {bool} or kinds == {int}:
+        return np.asarray(classes)
+    if kinds <= {int, float} and kinds:
+        return np.asarray(classes, dtype=np.float64)
+    array = np.empty(len(classes), dtype=object)
+    array[:] = classes
+    return array
+
+
+def _key(label: Any) -> str:
+    """The text under which a label is compared."""
+    return canonical(str(label))
+
+
+def _plain(cell: Any) -> Any:
+    """A cell as a Python value that JSON can hold."""
+    if isinstance(cell, np.generic):
+        value = cell.item()
+        return value if isinstance(value, (bool, int, float)) else str(value)
+    return cell
+
+
+def _require_known(values: Column, name: str, place: Place) -> None:
+    missing = is_missing(values)
+    if missing.any():
+        raise DataError(
+            f"{place(int(np.argmax(missing)))}, target {name!r}: the target is missing. "
+            f"Fill it in, or leave that row out."
+        )
+    if values.dtype.kind == "f" and np.isinf(values).any():
+        row = int(np.argmax(np.isinf(values)))
+        raise DataError(f"{place(row)}, target {name!r}: the target is infinite. Correct it, or leave that row out.")
+    if values.dtype.kind == "M":
+        raise DataError(f"The target {name!r} holds dates, which cannot be predicted: choose numbers or classes.")
+
+
+def _target_numbers(values: Column, name: str, place: Place) -> NDArray[np.float64]:
+    if values.dtype.kind == "O":
+        row = next((i for i, cell in enumerate(values) if cell is not None and not NUMBER.fullmatch(cell)), None)
+        if row is not None:
+            raise DataError(
+                f"{place(row)}, target {name!r}: expected a number for regression, found {values[row]!r}. "
+                f"Correct that cell, or ask for classification."
+            )
+        values = np.asarray([np.nan if cell is None else float(cell) for cell in values])
+    _require_known(values, name, place)
+    return as_numbers(values, name, place, [])

@@ -1,0 +1,206 @@
+"""What each column of a table is: a number, a category, a date …, or nothing that a network can learn from.
+
+Every column that is left out has a reason that a person can read, and can contradict.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fallline.data.dates import recognise_dates
+from fallline.data.spelling import is_missing
+from fallline.data.table import Column, Table
+from fallline.errors import DataError
+
+USED_KINDS = ("number", "category", "boolean", "date")
+DROPPED_KINDS = ("identifier", "text", "constant", "empty")
+
+_TRUTH_PAIRS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"})
+_ID_NAME = re.compile(
+    r"(.*[_\W])?(id|ids|idx|index|uuid|guid|key|rowid|row|rownum|number|nr|no|num|serial)|unnamed: ?\d+",
+    re.IGNORECASE,
+)
+_CAMEL_ID = re.compile(r".*[a-z](Id|ID)")
+_COUNTING_NAME = re.compile(
+    r"(.*[_\W])?(x|t|age|year|yr|month|week|day|hour|time|date|step|size|count|position)", re.IGNORECASE
+)
+# Told apart by how sure the name is: "y" before "default", which in many tables is one feature among others.
+_TARGET_NAMES = tuple(
+    word
+    for line in (
+        "target label class outcome response survived species diagnosis churn churned price saleprice sale_price",
+        "median_house_value medv charges cultivar digit progression y income salary quality rating default output result",
+        "mpg rings score num type",
+    )
+    for word in line.split()
+)
+
+_FEW_ROWS = 20  # with fewer rows, that all values differ says nothing
+_MANY_WORDS = 2.5  # words a cell, from which on distinct strings are sentences
+MAX_CLASSES = 20  # whole numbers counted from 0 or 1 are classes up to so many
+
+
+@dataclass(frozen=True)
+class ColumnInfo:
+    """What one column is.
+
+    Attributes:
+        name: the column's name.
+        kind: number, category, boolean, date; or, left out: identifier, text, constant, empty.
+        missing: how many rows lack a value.
+        distinct: how many different values there are.
+        reason: why the column is left out, or what was decided about it; may be empty.
+        date_format: how the dates of a text column are written.
+    """
+
+    name: str
+    kind: str
+    missing: int
+    distinct: int
+    reason: str = ""
+    date_format: str | None = None
+
+    @property
+    def used(self) -> bool:
+        """Whether a network is given this column."""
+        return self.kind in USED_KINDS
+
+
+def describe_columns(table: Table, target: str | None = None) -> list[ColumnInfo]:
+    """The kind of each column but the target, in order."""
+    infos = [_describe(name, values) for name, values in table.columns.items() if name != target]
+    if not any(info.used for info in infos):
+        infos = [_as_only_input(info, table.column(info.name)) for info in infos]
+    return infos
+
+
+def guess_target(table: Table) -> tuple[str, str]:
+    """The column that is most likely to be predicted, and why: a suggestion, never a decision."""
+    if not table.columns:
+        raise DataError(f"{table.source} has no column.")
+    if table.default_target is not None:
+        return table.default_target, f"{table.default_target!r} is the target of this data set"
+    lowered = {name.lower().strip(): name for name in reversed(table.names)}
+    for wanted in _TARGET_NAMES:
+        if wanted == "y" and {"x", "z"} <= lowered.keys():
+            continue  # a place in space
+        if wanted in lowered and len(table.columns) > 1:
+            return lowered[wanted], f"{lowered[wanted]!r} is a usual name for a target"
+    useful = [info.name for info in describe_columns(table) if info.used]
+    if useful and useful[-1] != table.names[-1]:
+        return useful[-1], f"{useful[-1]!r} is the last column that is neither an identifier nor constant nor text"
+    return table.names[-1], f"{table.names[-1]!r} is the last column"
+
+
+def infer_task(values: Column) -> tuple[str, str]:
+    """Whether a target asks for "classification" or "regression", and why.
+
+    Text and truth values are classes; so are numbers with two different values, and whole numbers counted from 0 or 1
+    without a gap, up to 20 of them. All other numbers are quantities.
+
+    Raises:
+        DataError: the target holds dates, or no value.
+    """
+    present = values[~is_missing(values)]
+    if len(present) == 0:
+        raise DataError("The target has no value in any row. Choose another target.")
+    if present.dtype.kind == "M":
+        raise DataError("The target holds dates, which cannot be predicted: choose numbers or classes.")
+    if present.dtype.kind == "O":
+        return "classification", f"the target is text with {len(set(present))} different values"
+    if present.dtype.kind == "b":
+        return "classification", "the target is true or false"
+    parts = np.unique(present)
+    if len(parts) == 2:
+        return "classification", f"the target has two values, {parts[0]:g} and {parts[1]:g}"
+    first = float(parts[0])
+    if first in (0.0, 1.0) and 2 < len(parts) <= MAX_CLASSES and np.array_equal(parts, first + np.arange(len(parts))):
+        return "classification", f"the target counts from {first:g} to {parts[-1]:g} without a gap"
+    return "regression", f"the target is a number with {len(parts)} different values"
+
+
+def _describe(name: str, values: Column) -> ColumnInfo:
+    absent = is_missing(values)
+    missing = int(absent.sum())
+    present = values[~absent] if missing else values
+    distinct = _distinct(present)
+    if distinct == 0:
+        return ColumnInfo(name, "empty", missing, 0, f"{name!r} is left out: it has no value in any row.")
+    if distinct == 1 and missing == 0:
+        return ColumnInfo(name, "constant", 0, 1, f"{name!r} is left out: it is {_shown(present[0])} in every row.")
+    if present.dtype.kind == "O":
+        return _describe_text(name, present, missing, distinct)
+    if present.dtype.kind == "M":
+        return ColumnInfo(name, "date", missing, distinct)
+    if present.dtype.kind == "b":
+        return ColumnInfo(name, "boolean", missing, distinct)
+    if missing == 0 and distinct == len(values) and len(values) >= _FEW_ROWS and (why := _counts_rows(name, values)):
+        return ColumnInfo(name, "identifier", 0, distinct, f"{name!r} is left out: {why}.")
+    return ColumnInfo(name, "number", missing, distinct)
+
+
+def _describe_text(name: str, present: NDArray[Any], missing: int, distinct: int) -> ColumnInfo:
+    """Truth words, dates, categories, sentences or names of single rows."""
+    labels = set(present)
+    if {label.lower() for label in labels} in _TRUTH_PAIRS:
+        return ColumnInfo(name, "boolean", missing, distinct)
+    found = recognise_dates(labels)
+    if found is not None:
+        form, ambiguous = found
+        reason = f"{name!r} is read as dates written {form}"
+        if ambiguous:
+            reason += "; no day is beyond the 12th, so that day and month could be the other way round"
+        return ColumnInfo(name, "date", missing, distinct, reason + ".", form)
+    words = sum(len(label.split()) for label in labels) / len(labels)
+    share = distinct / len(present)
+    if len(present) >= _FEW_ROWS:
+        told = f"{distinct} different values in {len(present)} rows"
+        if (words >= _MANY_WORDS and share > 0.5) or (words >= 2 * _MANY_WORDS and share > 0.2):
+            why = f"{name!r} is left out: it is free text ({told}, {words:.1f} words each)."
+            return ColumnInfo(name, "text", missing, distinct, why)
+        if share > 0.9:
+            why = f"{name!r} is left out: it names single rows ({told})."
+            return ColumnInfo(name, "identifier", missing, distinct, why)
+    return ColumnInfo(name, "category", missing, distinct)
+
+
+def _counts_rows(name: str, values: Column) -> str:
+    """Why a column of distinct numbers is an identifier; empty where it is a quantity."""
+    if values.dtype.kind == "f" and not np.array_equal(values, np.floor(values)):
+        return ""
+    low, high = int(values.min()), int(values.max())
+    run = high - low + 1 == len(values)
+    if _is_id_name(name):
+        return "it is a whole number that differs in every row, and its name says that it identifies"
+    if run and not _COUNTING_NAME.fullmatch(name):
+        ascending = bool(np.all(np.diff(values) == 1)) or bool(np.all(np.diff(values) == -1))
+        if ascending or low in (0, 1):
+            return f"it counts the rows from {low} to {high}"
+    return ""
+
+
+def _is_id_name(name: str) -> bool:
+    return _ID_NAME.fullmatch(name) is not None or _CAMEL_ID.fullmatch(name) is not None
+
+
+def _as_only_input(info: ColumnInfo, values: Column) -> ColumnInfo:
+    """A whole number that counts the rows is used after all, where there is nothing else to learn from."""
+    if info.kind == "identifier" and values.dtype.kind in "iuf":
+        reason = f"{info.name!r} counts the rows; it is used because there is no other column to learn from."
+        return ColumnInfo(info.name, "number", info.missing, info.distinct, reason)
+    return info
+
+
+def _distinct(present: NDArray[Any]) -> int:
+    if present.dtype.kind == "O":
+        return len(set(present))
+    if present.dtype == np.uint8:
+        return int(np.count_nonzero(np.bincount(present, minlength=256)))
+    return len(np.unique(present))
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if isinstance(value, str) else str(value)

@@ -1,0 +1,50 @@
+"""Callbacks: a user's code called while a network trains."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fallline.errors import KindError
+from fallline.training.run import Run
+
+
+class Callback:
+    """Override what you need. A method that returns True (nothing else) ends the training.
+
+    Callbacks see the run; the network's weights are brought up to date before `on_epoch_end` and
+    `on_train_end`. What a callback changes in them is not taken over.
+    """
+
+    def on_train_begin(self, run: Run) -> bool | None:
+        """Before the first step."""
+
+    def on_step_end(self, run: Run, step: int) -> bool | None:
+        """After the update of step `step` (from 0)."""
+
+    def on_epoch_end(self, run: Run, epoch: int) -> bool | None:
+        """After epoch `epoch` (from 0), its validation and its history."""
+
+    def on_train_end(self, run: Run) -> bool | None:
+        """After the last step, when `run.stopped` is known."""
+
+
+class _EpochFunction(Callback):
+    """A plain function (run, epoch), called after every epoch."""
+
+    def __init__(self, function: Callable[[Run, int], Any]) -> None:
+        self.function = function
+
+    def on_epoch_end(self, run: Run, epoch: int) -> bool | None:
+        return self.function(run, epoch)  # type: ignore[no-any-return]
+
+
+def as_callbacks(callbacks: Sequence[Any]) -> list[Callback]:
+    """Callback objects as they are; functions of (run, epoch) to be called after each epoch."""
+    made: list[Callback] = []
+    for item in callbacks:
+        if isinstance(item, Callback):
+            made.append(item)
+        elif callable(item):
+            made.append(_EpochFunction(item))
+        else:
+            raise KindError(f"fit: a callback must be a function (run, epoch) or a fallline.Callback, found {item!r}")
+    return made

@@ -1,0 +1,77 @@
+"""The loss and metrics of a network on data, in prediction mode."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fallline.nn.losses import get as get_loss
+from fallline.nn.module import Module
+from fallline.nn.trace import values_of
+from fallline.ops import exact
+from fallline.optim import global_norm
+from fallline.training import metrics as metric_registry
+from fallline.training.step import LOSS, OUTPUTS, ROWS, Rows, StepProgram, check_rows
+
+Array = NDArray[Any]
+CHUNK = 4096
+
+
+def mean_loss(program: StepProgram, rows: Rows, values: Mapping[str, Array]) -> tuple[float, Array]:
+    """(Σ wᵢ·lᵢ / Σ wᵢ over all rows, the outputs), `CHUNK` rows at a time.
+
+    The row losses are added in float64 by halving, so the result does not depend on how rows are cut.
+    A loss that is one number for a whole batch is computed on all rows at once.
+    """
+    whole = ROWS not in program.graph.outputs
+    chunk = len(rows) if whole else CHUNK
+    outputs, losses = [], []
+    for start in range(0, len(rows), chunk):
+        part = rows.take(slice(start, start + chunk))
+        results = program.program(len(part))(program.inputs(part, values, 1.0, 0, 0))
+        outputs.append(results[OUTPUTS])
+        losses.append(results[LOSS] if whole else results[ROWS])
+    joined = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+    if whole:
+        return float(losses[0]), joined
+    row_losses = np.concatenate(losses).astype(np.float64)
+    if rows.weight is None:
+        return float(exact.tree_sum(row_losses)) / len(rows), joined
+    weight = rows.weight.astype(np.float64)
+    return float(exact.tree_sum(row_losses * weight)) / float(exact.tree_sum(weight)), joined
+
+
+def full_gradient_norm(program: StepProgram, rows: Rows, values: Mapping[str, Array]) -> float:
+    """‖dL/dw‖₂ over all weights, of the loss of all rows: chunk by chunk, each divided by the whole."""
+    total = len(rows) if rows.weight is None else float(exact.tree_sum(rows.weight))
+    chunk = CHUNK if ROWS in program.graph.outputs else len(rows)
+    gradients: dict[str, Array] = {}
+    for start in range(0, len(rows), chunk):
+        part = program(rows.take(slice(start, start + chunk)), values, total).gradients
+        gradients = {name: gradients[name] + g for name, g in part.items()} if gradients else part
+    return global_norm(gradients)
+
+
+def evaluate(
+    net: Module, x: Any, y: Any, metrics: Sequence[Any] = (), loss: Any = "cross_entropy", sample_weight: Any = None
+) -> dict[str, float]:
+    """The loss and the metrics of a network on data; nothing is changed.
+
+    Args:
+        net: the network.
+        x: inputs (rows, …).
+        y: targets.
+        metrics: names ("accuracy", "rmse", …) or functions of (outputs, targets).
+        loss: a name, a loss object or a function.
+        sample_weight: (rows,), for the loss.
+
+    Returns:
+        {"loss": …, "accuracy": …}.
+    """
+    chosen = get_loss(loss)
+    functions = [metric_registry.get(metric) for metric in metrics]
+    rows = check_rows(net, x, y, chosen, sample_weight, net.dtype, "evaluate")
+    program = StepProgram(net, rows, chosen, training=False, backward=False, dtype=net.dtype)
+    value, outputs = mean_loss(program, rows, values_of(net))
+    return {"loss": value, **{metric.name: metric(outputs, rows.y) for metric in functions}}

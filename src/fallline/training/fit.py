@@ -1,0 +1,316 @@
+"""`fl.fit`: training in one call. It checks what it is given; `loop.py` trains."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fallline import optim
+from fallline.data.batches import permutation
+from fallline.errors import ArgumentError, KindError, nearest
+from fallline.nn.losses import Loss
+from fallline.nn.losses import get as get_loss
+from fallline.nn.model_file import StoredNetwork
+from fallline.nn.module import Module
+from fallline.ops import exact
+from fallline.optim.schedules import Constant, Schedule
+from fallline.training import metrics as metric_registry
+from fallline.training.callbacks import as_callbacks
+from fallline.training.loop import Settings, Training
+from fallline.training.metrics import Metric
+from fallline.training.progress import ProgressView, choose
+from fallline.training.run import Run
+from fallline.training.run_folder import RunFolder, data_hash
+from fallline.training.step import Rows, check_rows
+
+Array = NDArray[Any]
+DEFAULT_EPOCHS, MOST_EPOCHS = 20, 10_000
+ENGINES = ("reference",)
+
+
+def fit(
+    net: Module,
+    x: Any,
+    y: Any,
+    loss: Any = "cross_entropy",
+    optimizer: Any = None,
+    batch_size: int | str = 32,
+    epochs: int | None = None,
+    until: str | None = None,
+    *,
+    tol: float = 1e-4,
+    patience: int | None = None,
+    schedule: Any = None,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    validation: Any = None,
+    metrics: Sequence[Any] = (),
+    restore_best: bool = True,
+    seed: int = 0,
+    shuffle: bool = True,
+    dtype: str = "float32",
+    threads: int | None = None,
+    shards: int = 1,
+    engine: str = "reference",
+    run_dir: Any = None,
+    checkpoint_every: float = 30.0,
+    callbacks: Sequence[Any] = (),
+    progress: bool | ProgressView | None = None,
+) -> Run:
+    """Train a network: for each batch, backpropagation gives dL/dw and gradient descent uses it.
+
+        L = Σᵢ wᵢ·lᵢ / (rows in the batch × mean weight of the training set)
+        w ← w − η·dL/dw     (or what the optimizer makes of it)
+
+    The network continues from its current weights and is updated in place. The result has the same bits
+    as a loop of `loss_and_gradients` and `optimizer.update` over `batch_order(n, seed, epoch)`.
+    Deviation from PyTorch: weighted losses are divided by the training set's mean weight, not the
+    batch's, so that mini-batches optimise the same objective as the whole set.
+
+    Args:
+        net: the network.
+        x: inputs (rows, …), finite.
+        y: targets, as the loss wants them.
+        loss: a name, an object of `nn.losses`, or a function of (outputs, targets).
+        optimizer: an object of `optim`, or a name for its defaults; SGD(lr=0.1, momentum=0.9) if not given.
+        batch_size: rows per step; 1 is stochastic, "all" is batch gradient descent. The last, smaller
+            batch of an epoch is trained on too, with its own mean.
+        epochs: passes over the rows; 20, or with until="converged" as many as it takes (at most 10,000).
+        until: "converged" stops when the loss of the whole training set (in prediction mode, measured
+            after each epoch) has not fallen by more than tol × itself for `patience` epochs (default 10).
+        tol: see `until`; relative.
+        patience: with validation, stop after this many epochs without a lower validation loss.
+        schedule: an object of `optim.schedules` or its name; multiplies the learning rate step by step.
+        clip_norm: scale all gradients of a step down to this global 2-norm.
+        clip_value: hold every entry of the gradients within ± this; applied before clip_norm.
+        sample_weight: (rows,), finite, ≥ 0.
+        class_weight: {class: weight} or "balanced" (n / (classes × rows of the class)); multiplies
+            sample_weight; for whole-number targets.
+        validation: a fraction of the rows to set aside, or (x, y).
+        metrics: names or functions of (outputs, targets), measured on the validation rows after each
+            epoch (history "validation_accuracy"), or on the training rows without validation
+            ("train_accuracy"); "train_loss" measures the training set's loss after each epoch.
+        restore_best: with validation, keep the weights of the epoch with the lowest validation loss.
+        seed: of the order of rows and of Dropout; the initial weights have the network's own seed.
+        shuffle: whether each epoch takes the rows in another order.
+        dtype: "float32" or "float64", of weights and arithmetic.
+        threads: kept for engines that use it; it never changes the result.
+        shards: into how many fixed slices sums over a batch are cut; another number means other bits.
+        engine: "reference", the NumPy walk.
+        run_dir: a new folder for run.json, history.jsonl, checkpoints and the model.
+        checkpoint_every: seconds between checkpoints.
+        callbacks: `fl.Callback` objects, or functions of (run, epoch) called after each epoch; one that
+            returns True ends the training.
+        progress: whether to show progress; by default where standard error is a terminal.
+
+    Returns:
+        The `Run`: history, why it stopped, the final gradient norm.
+
+    Raises:
+        ArgumentError, ShapeError, KindError: saying which argument, what was needed and what was found.
+
+    Ctrl-C and SIGTERM end the training after the step at hand, with `run.stopped == "interrupted"`.
+    A loss that turns NaN or infinite ends it at once, with `run.stopped == "nan"`, the cause in
+    `run.problem`, and the weights of the last whole epoch.
+    """
+    if isinstance(net, StoredNetwork):
+        raise ArgumentError(
+            "fit: this network was loaded from a file, which stores how it predicts, not how it trains; "
+            "make the network in Python and put the weights into it with fl.load(path, into=net)"
+        )
+    _choice("engine", engine, ENGINES)
+    _choice("dtype", dtype, ("float32", "float64"))
+    _positive("checkpoint_every", checkpoint_every)
+    if threads is not None:
+        _whole("threads", threads, 1)
+    chosen_loss, rule = get_loss(loss), _optimizer(optimizer)
+    rows = check_rows(net, x, y, chosen_loss, _weights(sample_weight, class_weight, y), dtype, "fit")
+    rows, held_out = _split(net, rows, validation, chosen_loss, dtype, seed)
+    whole = _settings(
+        rows,
+        held_out,
+        metrics,
+        batch_size=batch_size,
+        epochs=epochs,
+        until=until,
+        tol=_positive("tol", tol, zero=True),
+        patience=patience,
+        schedule=_schedule(schedule),
+        clip_norm=None if clip_norm is None else _positive("clip_norm", clip_norm),
+        clip_value=None if clip_value is None else _positive("clip_value", clip_value),
+        restore_best=restore_best,
+        seed=_whole("seed", seed, 0),
+        shuffle=shuffle,
+        dtype=dtype,
+        shards=_whole("shards", shards, 1),
+        checkpoint_every=checkpoint_every,
+    )
+    run = Run(net, chosen_loss, rule, engine=engine)
+    run.config = _config(net, chosen_loss, rule, whole, rows, held_out, threads)
+    folder = run_dir if isinstance(run_dir, RunFolder) or run_dir is None else RunFolder(run_dir)
+    training = Training(
+        net, rows, held_out, chosen_loss, rule, whole, run, choose(progress), as_callbacks(callbacks), folder
+    )
+    if folder is not None:
+        run.folder = folder.path
+        folder.write_about(run)
+    return training.train()
+
+
+def _settings(rows: Rows, held_out: Rows | None, metrics: Sequence[Any], **given: Any) -> Settings:
+    """The arguments that concern the loop, checked."""
+    until, patience, epochs = given["until"], given["patience"], given["epochs"]
+    if until not in (None, "converged"):
+        raise ArgumentError(f"fit: until must be None or 'converged', found {until!r}")
+    if patience is not None:
+        _whole("patience", patience, 1)
+        if until is None and held_out is None:
+            raise ArgumentError(
+                f"fit: patience={patience} needs validation rows to judge by; "
+                "give validation=0.2, validation=(x, y), or until='converged'"
+            )
+    if epochs is None:
+        epochs = MOST_EPOCHS if until else DEFAULT_EPOCHS
+    if isinstance(metrics, str):
+        metrics = (metrics,)
+    plain = [metric for metric in metrics if metric != "train_loss"]
+    functions = tuple(_metric(metric) for metric in plain if not _of_training(metric))
+    on_training = tuple(_metric(metric[len("train_") :]) for metric in plain if _of_training(metric))
+    return Settings(
+        **{
+            **given,
+            "batch_size": _batch_size(given["batch_size"], len(rows)),
+            "epochs": _whole("epochs", epochs, 1),
+            "metrics": functions if held_out is not None else (),
+            "train_metrics": on_training + (functions if held_out is None else ()),
+            "train_loss_each_epoch": len(plain) < len(metrics),
+        }
+    )
+
+
+def _of_training(metric: Any) -> bool:
+    return isinstance(metric, str) and metric.startswith("train_")
+
+
+def _metric(metric: Any) -> Metric:
+    return metric_registry.get(metric)
+
+
+def _batch_size(batch_size: Any, rows: int) -> int:
+    if batch_size == "all":
+        return rows
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise ArgumentError(
+            f"fit: batch_size must be a whole number of at least 1, or 'all' for batch gradient descent; "
+            f"found {batch_size!r}"
+        )
+    return min(int(batch_size), rows)
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ArgumentError(f"fit: {name} must be a whole number of at least {least}, found {value!r}")
+    return int(value)
+
+
+def _positive(name: str, value: Any, zero: bool = False) -> float:
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number or not (value >= 0 if zero else value > 0):
+        raise ArgumentError(f"fit: {name} must be {'0 or greater' if zero else 'greater than 0'}, found {value!r}")
+    return float(value)
+
+
+def _choice(name: str, value: Any, options: tuple[str, ...]) -> None:
+    if value not in options:
+        raise ArgumentError(f"fit: {name} cannot be {value!r}; {nearest(str(value), options)}")
+
+
+def _optimizer(optimizer: Any) -> optim.Optimizer:
+    if optimizer is None:
+        return optim.SGD(lr=0.1, momentum=0.9)
+    if isinstance(optimizer, str):
+        return optim.by_name(optimizer)
+    if not isinstance(optimizer, optim.Optimizer):
+        raise KindError(f"fit: optimizer must be an object of fallline.optim or its name, found {optimizer!r}")
+    return optimizer
+
+
+def _schedule(schedule: Any) -> Schedule:
+    if schedule is None:
+        return Constant()
+    if isinstance(schedule, str):
+        return optim.schedules.by_name(schedule)
+    if not isinstance(schedule, Schedule):
+        raise KindError(f"fit: schedule must be an object of optim.schedules or its name, found {schedule!r}")
+    return schedule
+
+
+def _weights(sample_weight: Any, class_weight: Any, y: Any) -> Any:
+    """Sample weights times the weight of each row's class."""
+    if class_weight is None:
+        return sample_weight
+    labels = np.asarray(y)
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if labels.ndim != 1 or (labels.dtype.kind == "f" and not np.array_equal(labels, np.floor(labels))):
+        raise ArgumentError(f"fit: class_weight needs one whole-number label per row, found y of shape {labels.shape}")
+    classes, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if class_weight == "balanced":
+        per_class = len(labels) / (len(classes) * counts)
+    elif isinstance(class_weight, Mapping):
+        unknown = [key for key in class_weight if key not in classes.tolist()]
+        if unknown:
+            raise ArgumentError(f"fit: class_weight names class {unknown[0]!r}; the labels are {classes.tolist()[:20]}")
+        per_class = np.array([float(class_weight.get(label, 1.0)) for label in classes.tolist()])
+    else:
+        raise KindError(f"fit: class_weight must be 'balanced' or {{class: weight}}, found {class_weight!r}")
+    weight = per_class[codes]
+    return weight if sample_weight is None else weight * np.asarray(sample_weight, dtype=np.float64)
+
+
+def _split(net: Module, rows: Rows, validation: Any, loss: Loss, dtype: str, seed: int) -> tuple[Rows, Rows | None]:
+    """(rows to train on, rows to validate on)."""
+    if validation is None:
+        return rows, None
+    if isinstance(validation, tuple | list) and len(validation) in (2, 3):
+        weight = validation[2] if len(validation) == 3 else None
+        return rows, check_rows(net, validation[0], validation[1], loss, weight, dtype, "fit: validation")
+    if isinstance(validation, bool) or not isinstance(validation, float | int) or not 0.0 < validation < 1.0:
+        raise ArgumentError(f"fit: validation must be a fraction between 0 and 1, or (x, y); found {validation!r}")
+    count = max(1, round(len(rows) * validation))
+    if count >= len(rows):
+        raise ArgumentError(f"fit: validation={validation} leaves no row of {len(rows)} to train on")
+    order = permutation(len(rows), seed, "validation")
+    return rows.take(np.sort(order[count:])), rows.take(np.sort(order[:count]))
+
+
+def _config(
+    net: Module,
+    loss: Loss,
+    rule: optim.Optimizer,
+    settings: Settings,
+    rows: Rows,
+    held_out: Rows | None,
+    threads: int | None,
+) -> dict[str, Any]:
+    """Everything that decides the run's bits, as JSON can hold it."""
+    parameters = net.named_parameters()
+    own = {name: value for name, value in vars(settings).items() if name not in ("schedule", "metrics")}
+    own["train_metrics"] = [metric.name for metric in settings.train_metrics]
+    return {
+        "network": repr(net),
+        "network_seed": net.seed,
+        "parameters": sum(int(np.prod(cast(Any, p.shape), dtype=np.int64)) for p in parameters.values()),
+        "loss": repr(loss),
+        "optimizer": rule.config(),
+        "schedule": settings.schedule.config(),
+        "metrics": [metric.name for metric in settings.metrics],
+        **own,
+        "threads": threads,
+        "rows": len(rows),
+        "validation_rows": 0 if held_out is None else len(held_out),
+        "data_hash": data_hash(rows.x, rows.y, rows.weight),
+        "mean_weight": 1.0 if rows.weight is None else float(exact.tree_sum(rows.weight)) / len(rows),
+    }

@@ -1,0 +1,291 @@
+"""The training loop: batches in the epoch's order, a step's gradients, the update, and when to stop.
+
+for each batch:   L, dL/dw = backpropagation (step.py)        w ← w − η·dL/dw = gradient descent (optim)
+"""
+
+import logging
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fallline.data.batches import batch_order
+from fallline.nn.losses import Loss
+from fallline.nn.module import Module
+from fallline.ops import exact
+from fallline.optim import Optimizer, clip_by_global_norm, clip_by_value
+from fallline.optim.schedules import Schedule
+from fallline.training.callbacks import Callback
+from fallline.training.evaluate import full_gradient_norm, mean_loss
+from fallline.training.metrics import Metric
+from fallline.training.nonfinite import is_bad, locate
+from fallline.training.progress import ProgressView
+from fallline.training.run import Run
+from fallline.training.run_folder import CheckpointClock, RunFolder
+from fallline.training.signals import StopRequest, stop_on_signals
+from fallline.training.step import Rows, StepProgram
+
+Array = NDArray[Any]
+log = logging.getLogger("fallline")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train; see `fallline.fit` for each."""
+
+    batch_size: int
+    epochs: int
+    until: str | None
+    tol: float
+    patience: int | None
+    schedule: Schedule
+    clip_norm: float | None
+    clip_value: float | None
+    restore_best: bool
+    seed: int
+    shuffle: bool
+    dtype: str
+    shards: int
+    metrics: tuple[Metric, ...]
+    train_metrics: tuple[Metric, ...]
+    train_loss_each_epoch: bool
+    checkpoint_every: float
+
+
+@dataclass
+class Watch:
+    """How long a score has not fallen.
+
+    Attributes:
+        tol: a fall counts when it is more than tol·|best|.
+        best: the lowest score so far.
+        stale: epochs since then.
+    """
+
+    tol: float = 0.0
+    best: float = math.inf
+    stale: int = 0
+
+    def observe(self, score: float) -> bool:
+        """Take in an epoch's score; whether it is a new best."""
+        if score < self.best - self.tol * abs(self.best) if math.isfinite(self.best) else score < self.best:
+            self.best, self.stale = score, 0
+            return True
+        self.stale += 1
+        return False
+
+
+@dataclass
+class Training:
+    """One training in progress: `train()` runs it to its end."""
+
+    net: Module
+    rows: Rows
+    validation: Rows | None
+    loss: Loss
+    optimizer: Optimizer
+    settings: Settings
+    run: Run
+    view: ProgressView
+    callbacks: list[Callback] = field(default_factory=list)
+    folder: RunFolder | None = None
+
+    def __post_init__(self) -> None:
+        s = self.settings
+        options: Any = {"dtype": s.dtype, "shards": s.shards}
+        self.program = StepProgram(self.net, self.rows, self.loss, **options)
+        self.forward = StepProgram(self.net, self.rows, self.loss, training=False, backward=False, dtype=s.dtype)
+        unweighted = self.rows if self.rows.weight is None else Rows(self.rows.x, self.rows.y)
+        self.judge = self.forward
+        if self.rows.weight is not None and (self.validation is None or self.validation.weight is None):
+            self.judge = StepProgram(self.net, unweighted, self.loss, training=False, backward=False, dtype=s.dtype)
+        self.weights = {name: value.astype(s.dtype) for name, value in self.net.parameters().items()}
+        self.buffers = {name: value.astype(s.dtype) for name, value in self.net.buffers().items()}
+        self.state = self.optimizer.init(self.weights)
+        self.schedule_state = s.schedule.initial_state()
+        self.steps_per_epoch = -(-len(self.rows) // s.batch_size)
+        weight = self.rows.weight
+        self.mean_weight = 1.0 if weight is None else float(exact.tree_sum(weight)) / len(weight)
+        self.early, self.convergence = Watch(), Watch(tol=s.tol)
+        self.good = (self.weights, self.buffers)
+        self.best: tuple[dict[str, Array], dict[str, Array]] | None = None
+        self.clock = CheckpointClock(s.checkpoint_every)
+        self.step = 0
+
+    @property
+    def values(self) -> dict[str, Array]:
+        """Weights and buffers together, as programs take them."""
+        return {**self.weights, **self.buffers}
+
+    def train(self) -> Run:
+        """Run epochs until there is a reason to stop; leave the network at the final (or best) weights."""
+        started = time.perf_counter()
+        self.view.start(self.run, self.settings.epochs, self.steps_per_epoch)
+        try:
+            with stop_on_signals() as stop:
+                self._tell("on_train_begin")
+                for epoch in range(self.settings.epochs):
+                    if self.run.stopped or stop:
+                        break
+                    self._epoch(epoch, stop)
+                if stop and not self.run.stopped:
+                    self.run.stopped = "interrupted"
+                self.run.signal = stop.signal
+            self.run.stopped = self.run.stopped or "epochs"
+            self._conclude()
+        finally:
+            self._store()
+            self.view.finish(self.run)
+        self.run.seconds = time.perf_counter() - started
+        self._tell("on_train_end")
+        if self.folder is not None:
+            self.folder.checkpoint(self.net, self.step)
+            self.folder.finish(self.net, self.run)
+        return self.run
+
+    def _epoch(self, epoch: int, stop: StopRequest) -> None:
+        s, n = self.settings, len(self.rows)
+        started = time.perf_counter()
+        order = batch_order(n, s.seed, epoch) if s.shuffle else np.arange(n)
+        seen = 0.0
+        self.good = (self.weights, self.buffers)
+        for start in range(0, n, s.batch_size):
+            batch = self.rows.take(order[start : start + s.batch_size])
+            loss = self._step(batch)
+            if self.run.stopped:
+                return
+            seen += loss * len(batch)
+            if stop:
+                self.run.stopped = "interrupted"
+                return
+        self._after_epoch(epoch, seen / n, time.perf_counter() - started)
+
+    def _step(self, batch: Rows) -> float:
+        """One step: backpropagation gives the gradients, gradient descent uses them."""
+        s = self.settings
+        denominator = len(batch) * self.mean_weight
+        result = self.program(batch, self.values, denominator, s.seed, self.step)
+        if not math.isfinite(result.loss):
+            self._went_bad(batch, denominator, result.loss)
+            return result.loss
+        gradients = result.gradients
+        if s.clip_value is not None:
+            gradients = clip_by_value(gradients, s.clip_value)
+        if s.clip_norm is not None:
+            gradients, _ = clip_by_global_norm(gradients, s.clip_norm)
+        self.weights, self.state = self.optimizer.update(self.weights, gradients, self.state, self._factor())
+        self.buffers = {**self.buffers, **result.buffers}
+        self.run.steps["loss"].append(result.loss)
+        self.view.step(self.run)
+        self._tell("on_step_end", self.step)
+        self.step += 1
+        if self.folder is not None and self.clock.due():
+            self._store()
+            self.folder.checkpoint(self.net, self.step)
+        return result.loss
+
+    def _factor(self) -> float:
+        s = self.settings
+        total = s.epochs * self.steps_per_epoch
+        return s.schedule.factor(self.step, self.steps_per_epoch, total, self.schedule_state)
+
+    def _after_epoch(self, epoch: int, loss: float, seconds: float) -> None:
+        s, run = self.settings, self.run
+        run.record("loss", loss)
+        score = loss
+        if self.validation is not None:
+            score, outputs = mean_loss(self.judge, self.validation, self.values)
+            run.record("validation_loss", score)
+            for metric in s.metrics:
+                run.record(f"validation_{metric.name}", metric(outputs, self.validation.y))
+        self._measure_training(epoch)
+        run.record("learning_rate", self.optimizer.lr * self._factor())
+        run.record("seconds", seconds)
+        run.epochs = epoch + 1
+        self.schedule_state = s.schedule.observe(self.schedule_state, score)
+        self._store()
+        if self.validation is not None and self.early.observe(score):
+            run.best_epoch, self.best = epoch, (self.weights, self.buffers)
+            if self.folder is not None and self.clock.due():
+                self.folder.best(self.net)
+        if self.folder is not None:
+            self.folder.append_history(run)
+        self.view.epoch(run)
+        self._judge(score)
+        self._tell("on_epoch_end", epoch)
+
+    def _measure_training(self, epoch: int) -> None:
+        """The loss and metrics of the whole training set, in the epochs that need them."""
+        s, run = self.settings, self.run
+        converging = s.until == "converged"
+        if not (converging or s.train_loss_each_epoch or s.train_metrics):
+            return
+        loss, outputs = mean_loss(self.forward, self.rows, self.values)
+        if s.train_loss_each_epoch:
+            run.record("train_loss", loss)
+        for metric in s.train_metrics:
+            run.record(f"train_{metric.name}", metric(outputs, self.rows.y))
+        if converging:
+            self.convergence.observe(loss)
+
+    def _judge(self, score: float) -> None:
+        """Whether there is a reason to stop after this epoch."""
+        s = self.settings
+        if not math.isfinite(score):
+            self.run.stopped = "nan"
+            self.run.problem = (
+                f"the validation loss became {score} in epoch {self.run.epochs}, though the training loss is finite: "
+                "the weights of the best epoch were kept; try a smaller learning rate"
+            )
+        elif s.until == "converged":
+            if self.convergence.stale >= (s.patience or 10):
+                self.run.stopped = "converged"
+        elif s.patience is not None and self.validation is not None and self.early.stale >= s.patience:
+            self.run.stopped = "patience"
+
+    def _conclude(self) -> None:
+        """Choose the weights to keep, and measure them on the whole training set."""
+        s, run = self.settings, self.run
+        if run.stopped == "nan":
+            self.weights, self.buffers = self.good
+            log.error(run.problem)
+        if s.restore_best and self.best is not None and s.until != "converged":
+            self.weights, self.buffers = self.best
+        run.state = self.state
+        self._store()
+        if not run.history.get("train_loss") or run.best_epoch is not None or run.stopped == "interrupted":
+            loss, _ = mean_loss(self.forward, self.rows, self.values)
+            if s.train_loss_each_epoch:
+                run.history["train_loss"] = run.history.get("train_loss", [])
+            else:
+                run.record("train_loss", loss)
+        backward = StepProgram(self.net, self.rows, self.loss, training=False, dtype=s.dtype)
+        run.gradient_norm = full_gradient_norm(backward, self.rows, self.values)
+
+    def _went_bad(self, batch: Rows, denominator: float, loss: float) -> None:
+        """NaN or infinity: say where from, and go back to the last good weights."""
+        program = self.program.program(len(batch))
+        inputs = self.program.inputs(batch, self.values, denominator, self.settings.seed, self.step)
+        origin = locate(program, inputs, self.values)
+        rate = self.optimizer.lr * self._factor()
+        epoch = self.step // self.steps_per_epoch
+        kept = f"the weights after epoch {epoch}" if epoch else "the initial weights"
+        self.run.stopped = "nan"
+        self.run.problem = (
+            f"the loss became {loss} at step {self.step} (epoch {epoch + 1}): {origin}; learning rate {rate:g}. "
+            f"Training stopped and {kept} were kept. Try a learning rate of {rate / 10:g}, or clip_norm=1."
+        )
+
+    def _store(self) -> None:
+        """Put weights and buffers that are finite into the network."""
+        if not any(is_bad(array) for array in self.values.values()):
+            self.net.load_parameters(self.weights)
+            self.net.load_buffers(self.buffers)
+
+    def _tell(self, method: str, *arguments: int) -> None:
+        for callback in self.callbacks:
+            if getattr(callback, method)(self.run, *arguments) is True and not self.run.stopped:
+                self.run.stopped = "callback"

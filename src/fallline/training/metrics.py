@@ -1,0 +1,125 @@
+"""Metrics: numbers for people. Nothing here reaches a weight; decisions compare losses.
+
+Each takes raw outputs (rows, outputs) and targets, and says whether more is better.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fallline.errors import ArgumentError, KindError, nearest
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A named function of (outputs, targets).
+
+    Attributes:
+        name: as `metrics=(…)` spells it.
+        function: (outputs, targets) → number.
+        greater_is_better: the direction.
+        text: how to print a value, as a format specification.
+    """
+
+    name: str
+    function: Callable[[Array, Array], float]
+    greater_is_better: bool = True
+    text: str = ".4f"
+
+    def __call__(self, outputs: Array, targets: Array) -> float:
+        """The metric's value; outputs (rows,) or (rows, outputs)."""
+        return float(self.function(np.asarray(outputs, dtype=np.float64), np.asarray(targets)))
+
+
+def predicted_classes(outputs: Array) -> Array:
+    """The class of each row: the largest logit; for a single logit, whether it is positive."""
+    if outputs.ndim == 1 or outputs.shape[-1] == 1:
+        return (outputs.reshape(len(outputs)) > 0.0).astype(np.int64)
+    return np.asarray(np.argmax(outputs, axis=-1))
+
+
+def true_classes(outputs: Array, targets: Array) -> Array:
+    """The class of each row from labels, soft targets, or (rows, 1) labels."""
+    if targets.ndim == outputs.ndim and targets.shape[-1] != 1:
+        return np.asarray(np.argmax(targets, axis=-1))
+    return targets.reshape(predicted_classes(outputs).shape)
+
+
+def probabilities(outputs: Array) -> Array:
+    """Softmax of logits (rows, classes); for one logit per row, (1 − p, p) with p = sigmoid."""
+    logits = np.asarray(outputs, dtype=np.float64)
+    if logits.ndim == 1 or logits.shape[-1] == 1:
+        logits = np.stack([np.zeros(len(logits)), logits.reshape(len(logits))], axis=-1)
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def _accuracy(outputs: Array, targets: Array) -> float:
+    return float(np.mean(predicted_classes(outputs) == true_classes(outputs, targets)))
+
+
+def _balanced_accuracy(outputs: Array, targets: Array) -> float:
+    predicted, true = predicted_classes(outputs), true_classes(outputs, targets)
+    return float(np.mean([np.mean(predicted[true == label] == label) for label in np.unique(true)]))
+
+
+def _log_loss(outputs: Array, targets: Array) -> float:
+    true = true_classes(outputs, targets).astype(np.int64)
+    chance = np.take_along_axis(probabilities(outputs), true[..., None], axis=-1)
+    return float(np.mean(-np.log(np.maximum(chance, np.finfo(np.float64).tiny))))
+
+
+def _roc_auc(outputs: Array, targets: Array) -> float:
+    """The chance that a positive row scores above a negative one, ties counting half (Mann–Whitney)."""
+    true = true_classes(outputs, targets)
+    if outputs.ndim > 1 and outputs.shape[-1] > 2:
+        raise ArgumentError(f"the metric 'roc_auc' needs two classes, found {outputs.shape[-1]} outputs")
+    score = probabilities(outputs)[:, 1]
+    positive, negative = int(np.sum(true == 1)), int(np.sum(true == 0))
+    if not positive or not negative:
+        return float("nan")
+    _, place, counts = np.unique(score, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2.0)[place]
+    return float((ranks[true == 1].sum() - positive * (positive + 1) / 2.0) / (positive * negative))
+
+
+def _errors(outputs: Array, targets: Array) -> Array:
+    return outputs - targets.reshape(outputs.shape)
+
+
+def _r2(outputs: Array, targets: Array) -> float:
+    true = targets.reshape(outputs.shape)
+    spread = np.sum((true - true.mean(axis=0)) ** 2)
+    return float(1.0 - np.sum(_errors(outputs, targets) ** 2) / spread) if spread else float("nan")
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", _accuracy),
+        Metric("balanced_accuracy", _balanced_accuracy),
+        Metric("log_loss", _log_loss, greater_is_better=False),
+        Metric("roc_auc", _roc_auc),
+        Metric("rmse", lambda o, t: float(np.sqrt(np.mean(_errors(o, t) ** 2))), greater_is_better=False, text=".5g"),
+        Metric("mae", lambda o, t: float(np.mean(np.abs(_errors(o, t)))), greater_is_better=False, text=".5g"),
+        Metric("r2", _r2),
+    )
+}
+
+
+def get(metric: Any) -> Metric:
+    """A metric by name, as an object, or made of a function of (outputs, targets)."""
+    if isinstance(metric, Metric):
+        return metric
+    if isinstance(metric, str):
+        if metric not in METRICS:
+            raise ArgumentError(f"no metric is named {metric!r}: {nearest(metric, METRICS)}")
+        return METRICS[metric]
+    if callable(metric):
+        return Metric(getattr(metric, "__name__", "metric"), metric)
+    raise KindError(f"a metric must be a name or a function of (outputs, targets), found {metric!r}")

@@ -1,0 +1,64 @@
+"""What a training leaves behind: its history, why it stopped, its settings."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fallline.nn.losses import Loss
+from fallline.nn.module import Module
+from fallline.optim import Optimizer
+
+History = dict[str, list[float]]
+
+
+@dataclass
+class Run:
+    """One training.
+
+    Attributes:
+        network: the trained network.
+        loss: the loss it was trained with.
+        optimizer: the update rule it was trained by.
+        history: one number per epoch: "loss" (the mean over the epoch's rows of the loss seen in training),
+            "learning_rate" (at its end), "seconds"; with validation "validation_loss"; each metric.
+            "train_loss" is the loss of the whole training set in prediction mode at the last epoch
+            (of each epoch with metrics=("train_loss",)).
+        steps: one number per step: "loss", the batch's loss before its update.
+        stopped: "epochs", "converged", "patience", "nan", "interrupted" or "callback".
+        problem: what went wrong and what to do, where `stopped` is "nan"; else empty.
+        gradient_norm: ‖dL/dw‖ of the whole training set at the final weights (global 2-norm).
+        best_epoch: the epoch (from 0) with the lowest validation loss, or None without validation.
+        epochs: how many epochs were finished.
+        seconds: wall time of the training.
+        engine: which engine computed it.
+        config: every setting, as JSON can hold it.
+        state: the optimizer's state at the end.
+        folder: the run folder, or None.
+        signal: the number of the signal that interrupted it, or None.
+    """
+
+    network: Module
+    loss: Loss
+    optimizer: Optimizer
+    history: History = field(default_factory=dict)
+    steps: History = field(default_factory=lambda: {"loss": []})
+    stopped: str = ""
+    problem: str = ""
+    gradient_norm: float = float("nan")
+    best_epoch: int | None = None
+    epochs: int = 0
+    seconds: float = 0.0
+    engine: str = "reference"
+    config: dict[str, Any] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+    signal: int | None = None
+
+    def record(self, name: str, value: float) -> None:
+        """Append a number to the history."""
+        self.history.setdefault(name, []).append(value)
+
+    def __repr__(self) -> str:
+        last = {name: f"{values[-1]:.6g}" for name, values in self.history.items() if values and name != "seconds"}
+        shown = ", ".join(f"{name}={value}" for name, value in last.items())
+        return f"<Run: {self.epochs} epochs, stopped by {self.stopped!r}, {shown}>"

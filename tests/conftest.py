@@ -1,0 +1,30 @@
+"""What all tests share: Hypothesis without chance or clock, and the way to the large data sets."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Derandomised, so that a run that passed passes again; without a deadline, because the machine may be busy.
+settings.register_profile("fallline", deadline=None, derandomize=True, database=None, max_examples=50)
+settings.load_profile("fallline")
+
+
+@pytest.fixture
+def shared_data() -> Callable[[str], Path]:
+    """A function from a file's name ("tabular/mpg.csv") to its path; the test is skipped where it is absent.
+
+    The files are public data sets too large, or too unclear in licence, to be part of the project. They are
+    looked for beside the checkout.
+    """
+
+    def find(name: str) -> Path:
+        path = ROOT.parent / "shared" / "data" / name
+        if not path.exists():
+            pytest.skip(f"needs the data set {name} in {path.parent}")
+        return path
+
+    return find
