@@ -130,8 +130,7 @@ BAD: list[tuple[Any, type[Exception], str]] = [
     (
         {"2.*": 0.1},
         ArgumentError,
-        "optim.SGD.init: group '2.*' matches no parameter. "
-        "The parameters are: 0.weight, 0.bias, 1.weight, 1.bias.",
+        "optim.SGD.init: group '2.*' matches no parameter. The parameters are: 0.weight, 0.bias, 1.weight, 1.bias.",
     ),
     (
         {"0.*": 0.1, "0.bias": 0},

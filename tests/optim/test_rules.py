@@ -262,21 +262,21 @@ def rosenbrock(w: np.ndarray) -> tuple[float, np.ndarray]:
 
 
 def scaled_quadratic(w: np.ndarray) -> tuple[float, np.ndarray]:
-    curvature = np.array([1.0, 1e4])
+    curvature = np.array([1e-2, 1e2])
     return 0.5 * float((curvature * w) @ w), curvature * w
 
 
 DESCENT = [
-    ("sgd", {"lr": 1e-3}, {"lr": 1.9e-4}),
-    ("sgd", {"lr": 1e-3, "momentum": 0.5}, {"lr": 1e-4, "momentum": 0.9}),
-    ("sgd", {"lr": 5e-4, "momentum": 0.9, "nesterov": True}, {"lr": 5e-5, "momentum": 0.9, "nesterov": True}),
+    ("sgd", {"lr": 1e-3}, {"lr": 1.9e-2}),
+    ("sgd", {"lr": 1e-3, "momentum": 0.5}, {"lr": 1e-2, "momentum": 0.9}),
+    ("sgd", {"lr": 5e-4, "momentum": 0.9, "nesterov": True}, {"lr": 5e-3, "momentum": 0.9, "nesterov": True}),
     ("adagrad", {"lr": 0.5}, {"lr": 0.5}),
     ("rmsprop", {"lr": 0.002}, {"lr": 0.002}),
     ("adadelta", {"lr": 10.0}, {"lr": 1.0}),
     ("adam", {"lr": 0.02}, {"lr": 0.02}),
     ("adamw", {"lr": 0.02, "weight_decay": 1e-4}, {"lr": 0.02, "weight_decay": 1e-4}),
     ("nadam", {"lr": 0.02}, {"lr": 0.02}),
-    ("radam", {"lr": 0.002}, {"lr": 1.5e-4}),  # its first five steps are not scaled
+    ("radam", {"lr": 0.003, "betas": (0.9, 0.99)}, {"lr": 0.005}),  # its first five steps are not scaled
     ("lion", {"lr": 0.001}, {"lr": 0.001}),
 ]
 

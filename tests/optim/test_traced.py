@@ -93,5 +93,10 @@ def test_the_guard_guards() -> None:
     assert np.array_equal(Scalar(0.5) * np.ones(2), [0.5, 0.5])
 
 
+def test_the_learning_rate_is_never_a_constant_of_a_program() -> None:
+    with pytest.raises(KeyError, match="lr"):
+        optim.RULES["sgd"].apply(np.ones(3), np.ones(3), {}, optim.SGD(0.1).hyper, {})
+
+
 def test_every_rule_is_traced() -> None:
     assert {opt.rule.name for opt in CASES} == set(optim.RULES)

@@ -11,7 +11,7 @@ from fallline.errors import ArgumentError, KindError
 from fallline.ir.graph import Graph
 from fallline.ops.functions import sum as sum_of
 from fallline.ops.leaf import make_input
-from fallline.ops.tensor import Tensor, as_tensor, filled_like, is_symbolic
+from fallline.ops.tensor import Tensor, as_tensor, is_symbolic
 
 Function = Callable[..., Any]
 
@@ -42,13 +42,13 @@ def grad(fn: Function, argnums: int | tuple[int, ...] = 0) -> Function:
                 raise ArgumentError(f"fl.grad: argnums names argument {place}, but {len(arguments)} were given")
 
         def differentiate(*tensors: Any) -> tuple[Tensor, ...]:
-            wanted = [as_tensor(tensors[place]) for place in places]
+            wanted = [_as_variable(tensors[place], place) for place in places]
             traced = list(tensors)
             for place, tensor in zip(places, wanted, strict=True):
                 traced[place] = tensor
             value = fn(*traced)
             if not isinstance(value, Tensor):  # a function that ignores its arguments
-                return tuple(filled_like(tensor, 0.0) for tensor in wanted)
+                value = as_tensor(value).astype(wanted[0].dtype)
             return tuple(gradients(value, wanted))
 
         results = call_traced(differentiate, arguments, places, "fl.grad")
@@ -75,6 +75,14 @@ def hvp(fn: Function) -> Function:
         return slope(x, v)
 
     return product
+
+
+def _as_variable(value: Any, place: int) -> Tensor:
+    """An argument to differentiate by: a float tensor; whole numbers become floats."""
+    tensor = as_tensor(float(value) if isinstance(value, int) else value)
+    if not tensor.dtype.is_float:
+        raise KindError(f"fl.grad: can only differentiate by floats, argument {place} holds {tensor.dtype}")
+    return tensor
 
 
 def call_traced(fn: Function, arguments: tuple[Any, ...], places: tuple[int, ...], caller: str) -> tuple[Any, ...]:

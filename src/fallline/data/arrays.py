@@ -41,11 +41,12 @@ def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
     if is_idx(file):
         return _idx_with_labels(file)
     try:
-        loaded = np.load(file, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"x": loaded}
-        with loaded:
-            return {name: loaded[name] for name in loaded.files}
+        with open(file, "rb") as opened:
+            loaded = np.load(opened, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {"x": loaded}
+            with loaded:
+                return {name: loaded[name] for name in loaded.files}
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as problem:
         raise DataError(
             f"{path} cannot be read as NumPy arrays ({problem}): save it again with numpy.savez, with plain "

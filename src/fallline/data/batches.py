@@ -6,12 +6,12 @@ smallest power of two that holds n rows (at least 64); numbers ≥ n are sent th
 fall below n (cycle walking, Black & Rogaway 2002). These bits are frozen.
 """
 
-from typing import Any
+from operator import index
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.errors import ArgumentError
+from fallline.errors import ArgumentError, KindError
 from fallline.ops import philox
 
 ROUNDS = 8
@@ -32,12 +32,19 @@ def batch_order(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
     Raises:
         ArgumentError: n or epoch is negative.
+        KindError: one of them is no whole number.
     """
     return permutation(n, seed, "order", epoch)
 
 
 def permutation(n: int, seed: int, purpose: str, number: int = 0) -> NDArray[np.int64]:
     """The keyed permutation of 0 … n − 1 for any purpose."""
+    try:
+        n, seed, number = (index(value) for value in (n, seed, number))
+    except TypeError:
+        raise KindError(
+            f"batch_order: n, seed and epoch must be whole numbers, found n={n!r}, seed={seed!r}, epoch={number!r}"
+        ) from None
     if n < 0 or number < 0:
         raise ArgumentError(f"batch_order: n and epoch must be 0 or more, found n={n}, epoch={number}")
     bits = max(SMALLEST_BITS, (n - 1).bit_length())
@@ -64,9 +71,9 @@ def _feistel(values: NDArray[np.uint64], bits: int, keys: NDArray[np.uint32]) ->
     return (high.astype(np.uint64) << np.uint64(low_bits)) | low
 
 
-def _hash(x: NDArray[np.uint32], key: Any) -> NDArray[np.uint32]:
+def _hash(x: NDArray[np.uint32], key: np.uint32) -> NDArray[np.uint32]:
     """A 32-bit mixer in the manner of MurmurHash3's finaliser (Appleby), keyed."""
-    h = x * _MIX[0] + key
+    h: NDArray[np.uint32] = x * _MIX[0] + key
     h ^= h >> np.uint32(15)
     h *= _MIX[1]
     h ^= h >> np.uint32(13)

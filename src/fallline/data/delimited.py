@@ -60,6 +60,7 @@ def read_delimited(text: TextFile, folder: Path, ending: str, header: bool | Non
     if not text.has_quotes and dialect.quote == '"':
         dialect = replace(dialect, quote=None)
     with duck.connection() as database:
+        database.execute("PRAGMA disable_optimizer")  # it takes seconds over some hundred columns, and has nothing to gain
         records = _as_it_stands(database, text, dialect, folder) or _rewritten(database, text, dialect, folder)
         return _convert(database, text, records, header)
 
@@ -82,9 +83,8 @@ def _load(database: Any, path: Path, dialect: Dialect, folder: Path) -> int:
     names = [f"c{i}" for i in range(dialect.columns)]
     marks = ", ".join(duck.quoted(mark) for mark in sorted(MISSING_MARKS))
     blanks = duck.quoted(_BLANKS)
-    cells = ", ".join(
-        f"CASE WHEN trim({c}, {blanks}) IN ({marks}) THEN NULL ELSE trim({c}, {blanks}) END {c}" for c in names
-    )
+    trimmed = ", ".join(f"trim({c}, {blanks}) AS {c}" for c in names)
+    cells = ", ".join(f"CASE WHEN {c} IN ({marks}) THEN NULL ELSE {c} END AS {c}" for c in names)
     columns = ", ".join(f"{c}: 'VARCHAR'" for c in names)
     quote = duck.quoted(dialect.quote or "")
     options = (
@@ -93,7 +93,8 @@ def _load(database: Any, path: Path, dialect: Dialect, folder: Path) -> int:
         f"strict_mode = true, null_padding = false, ignore_errors = false, max_line_size = 268435456"
     )
     source = duck.plain_name(path, folder, ".txt")
-    database.execute(f"CREATE OR REPLACE TEMP TABLE cells AS SELECT {cells} FROM read_csv({source}, {options})")
+    rows = f"SELECT {trimmed} FROM read_csv({source}, {options})"
+    database.execute(f"CREATE OR REPLACE TEMP TABLE cells AS SELECT {cells} FROM ({rows})")
     return int(database.execute("SELECT count(*) FROM cells").fetchone()[0])
 
 

@@ -56,10 +56,11 @@ def sniff(path: Path, ending: str) -> Dialect:
         best = 1.0, delimiter, _usual_width(records)[0], records
     _, delimiter, width, records = best
     quote = '"'
-    if '"' not in sample and _single_quoted(_records(sample, delimiter, None)):
-        quote = "'"
-        records = _records(sample, delimiter, quote)
-        width = _usual_width(records)[0]
+    if '"' not in sample and "'" in sample:
+        marked = _records(sample, delimiter, "'")
+        marked_width, marked_share = _usual_width(marked)
+        if marked_share == 1.0 and (_usual_width(records)[1] < 1.0 or _single_quoted(records)):
+            quote, width, records = "'", marked_width, marked
     return Dialect(delimiter, quote, width, tuple(cell.strip() for cell in records[0]))
 
 

@@ -53,8 +53,8 @@ def fetch(result: Any) -> dict[str, NDArray[Any]]:
     for name, values in result.fetchnumpy().items():
         mask = np.ma.getmaskarray(values)
         data = np.ma.getdata(values)
-        if data.dtype.kind == "O" or mask.any():
-            data = data.copy()
-            data[mask] = None if data.dtype.kind == "O" else np.datetime64("NaT") if data.dtype.kind == "M" else np.nan
+        if mask.any():
+            data = data.astype({"b": object, "i": np.float64, "u": np.float64}.get(data.dtype.kind, data.dtype))
+            data[mask] = {"O": None, "M": np.datetime64("NaT")}.get(data.dtype.kind, np.nan)
         arrays[name] = data
     return arrays

@@ -96,7 +96,7 @@ def _as_plain(column: str, kind: str) -> str:
 
 def _column(values: Any, kind: str) -> Column:
     if kind == "BOOLEAN" and values.dtype != bool:  # with gaps, it cannot stay a column of truth values
-        return clean_texts([None if v is None or v != v else "true" if v else "false" for v in values.tolist()])
+        return clean_texts([None if v is None else "true" if v else "false" for v in values.tolist()])
     if values.dtype.kind == "O":
         return clean_texts(values.tolist())
     return np.asarray(values)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.errors import ShapeError
+from fallline.errors import ArgumentError, ShapeError
 from fallline.ir.graph import Graph, Node
 from fallline.ir.types import SymbolicDim, bind, format_shape
 
@@ -51,6 +51,8 @@ class ReferenceProgram:
             call = _sharded(node, sizes, shards) if shards > 1 else None
             free = tuple({a for a in arguments if last_use[a] == number and a not in kept})
             self._steps.append((call or node.op.reference, arguments, attributes, number, free))
+        constants = {number for number, value in enumerate(self._initial) if value is not None}
+        self._given = constants | set(self._inputs.values())
 
     def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Compute the outputs. NaN and infinity are values here, not warnings."""
@@ -60,7 +62,7 @@ class ReferenceProgram:
                 values[number] = function(*(values[a] for a in arguments), **attributes)
                 for a in free:
                     values[a] = None
-        return {name: np.asarray(values[number]) for name, number in self._outputs.items()}
+        return {name: _owned(values[number], number in self._given) for name, number in self._outputs.items()}
 
     def trace(self, inputs: Mapping[str, Array]) -> list[tuple[Node, Array]]:
         """Every node with its value, in the order of computation: for looking inside."""
@@ -73,8 +75,16 @@ class ReferenceProgram:
     def _load(self, inputs: Mapping[str, Array]) -> list[Any]:
         values = self._initial.copy()
         for name, number in self._inputs.items():
+            if name not in inputs:
+                raise ArgumentError(f"the program needs the input {name!r}; given were {', '.join(inputs) or 'none'}")
             values[number] = inputs[name]
         return values
+
+
+def _owned(value: Any, given: bool) -> Array:
+    """An output that its receiver may change: no view of an input, of a constant or of another value."""
+    array = np.asarray(value)
+    return array if array.flags.owndata and array.flags.writeable and not given else array.copy()
 
 
 def _sharded(node: Node, sizes: Mapping[str, int], shards: int) -> Callable[..., Any] | None:
@@ -87,9 +97,10 @@ def _sharded(node: Node, sizes: Mapping[str, int], shards: int) -> Callable[...,
     reference = node.op.reference
 
     def call(*arrays: Array, **attributes: Any) -> Any:
-        parts = []
+        parts: list[Any] = []
         for start, stop in pairwise(edges):
             if start == stop:
+                parts.append(None)
                 continue
             cut = [
                 array if axis is None else _slice_rows(array, axis, start, stop, rows)
@@ -124,10 +135,13 @@ def _row_axes(node: Node) -> list[int | None] | None:
     return None
 
 
-def tree_add(parts: list[Any]) -> Any:
-    """The sum of the parts by pairs of neighbours, pairs of pairs, …; an odd one out waits its turn."""
+def tree_add(parts: Sequence[Any]) -> Any:
+    """The sum of the parts by pairs of neighbours, pairs of pairs, …; an odd one out waits its turn.
+
+    The tree is one of places: a part that is None (a shard without rows) is skipped, and the others keep theirs.
+    """
     while len(parts) > 1:
-        paired = [a + b for a, b in zip(parts[::2], parts[1::2], strict=False)]
+        paired = [b if a is None else a if b is None else a + b for a, b in zip(parts[::2], parts[1::2], strict=False)]
         parts = paired + ([parts[-1]] if len(parts) % 2 else [])
     return parts[0]
 

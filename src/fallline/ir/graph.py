@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import count
 from typing import Any
 
 from fallline.ir.kernel import attribute_text
 from fallline.ir.op import Op
-from fallline.ir.types import TensorType, format_shape
+from fallline.ir.types import TensorType
 
 _origin: ContextVar[str] = ContextVar("origin", default="")
 
@@ -73,18 +74,28 @@ class Graph:
     def __str__(self) -> str:
         """One line a node: name, type, op, inputs; nodes that backpropagation added say so."""
         names = {id(node): name for name, node in self.inputs.items()}
+        made = count()
         outputs: dict[int, list[str]] = {}
         for name, node in self.outputs.items():
             outputs.setdefault(id(node), []).append(name)
-        lines: list[tuple[str, str, str, str]] = []
+        lines: list[tuple[str, ...]] = []
         for node in self.nodes():
-            label = names.setdefault(id(node), f"%{len(names)}")
-            attributes = [f"{key}={attribute_text(value)}" for key, value in node.attributes.items() if key != "name"]
-            call = f"{node.op.name}({', '.join([*(names[id(i)] for i in node.inputs), *attributes])})"
-            remark = [f"→ {', '.join(outputs[id(node)])}"] if id(node) in outputs else []
-            remark += [f"[{node.origin}]"] if node.origin else []
-            lines.append((label, f"{node.type.dtype} {format_shape(node.type.shape)}", call, " ".join(remark)))
-        widths = [max((len(line[column]) for line in lines), default=0) for column in range(3)]
-        return "\n".join(
-            f"{a:<{widths[0]}} : {b:<{widths[1]}} = {c:<{widths[2]}}  {d}".rstrip() for a, b, c, d in lines
-        )
+            if id(node) not in names:
+                names[id(node)] = f"%{next(made)}"
+            call = f"{node.op.name}({', '.join([*(names[id(i)] for i in node.inputs), *_attributes(node)])})"
+            result = f"→ {', '.join(outputs[id(node)])}" if id(node) in outputs else ""
+            origin = f"[{node.origin}]" if node.origin else ""
+            lines.append((names[id(node)], str(node.type), call, result, origin))
+        widths = [max((len(line[column]) for line in lines), default=0) for column in range(4)]
+        form = f"{{:<{widths[0]}}} : {{:<{widths[1]}}} = {{:<{widths[2]}}}  {{:<{widths[3]}}}  {{}}"
+        return "\n".join(form.format(*line).rstrip() for line in lines)
+
+
+def _attributes(node: Node) -> list[str]:
+    """A node's attributes as its line shows them, without those that its name or its type tell already."""
+    told = {"shape": node.type.shape, "dtype": node.type.dtype}
+    return [
+        attribute_text(value) if key == "value" else f"{key}={attribute_text(value)}"
+        for key, value in node.attributes.items()
+        if key != "name" and not (key in told and told[key] == value)
+    ]

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from fallline.ir.emitter import Value
 
 LANES = 16
@@ -68,7 +70,10 @@ class Leaf:
 
 
 def attribute_text(value: Any) -> str:
-    """An attribute's value as a graph's listing shows it."""
+    """An attribute's value as a graph's listing shows it, on one line; of an array, its first numbers."""
+    if isinstance(value, np.ndarray):
+        shown = [str(item) for item in value.ravel()[:4]] + (["…"] if value.size > 4 else [])
+        return f"[{', '.join(shown)}]"
     if isinstance(value, tuple):
         return f"({', '.join(attribute_text(item) for item in value)}{',' if len(value) == 1 else ''})"
     return str(value)

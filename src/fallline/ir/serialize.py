@@ -45,13 +45,11 @@ def graph_from_json(data: Any, arrays: Mapping[str, Any]) -> Graph:
             raise GraphError(f"a stored graph must list at most {MAX_NODES} nodes")
         nodes: list[Node] = []
         for item in listed:
-            places = item["inputs"]
-            if any(type(place) is not int or not 0 <= place < len(nodes) for place in places):
-                raise GraphError(f"node {len(nodes)} of the stored graph uses a node that does not come before it")
+            places = [_place(place, len(nodes)) for place in item["inputs"]]
             attributes = {str(key): _decode(value, arrays) for key, value in item["attributes"].items()}
             nodes.append(Node(lookup(item["op"]), tuple(nodes[place] for place in places), attributes))
         ends = [
-            {str(name): nodes[place] for name, place in data[key].items() if type(place) is int and place >= 0}
+            {str(name): nodes[_place(place, len(nodes))] for name, place in data[key].items()}
             for key in ("inputs", "outputs")
         ]
         return Graph(*ends)
@@ -59,6 +57,12 @@ def graph_from_json(data: Any, arrays: Mapping[str, Any]) -> Graph:
         raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         raise GraphError(f"the stored graph is malformed: {type(error).__name__}: {error}") from None
+
+
+def _place(place: Any, nodes: int) -> int:
+    if type(place) is not int or not 0 <= place < nodes:
+        raise GraphError(f"the stored graph refers to node {place!r}, but only {nodes} nodes come before that place")
+    return place
 
 
 def _encode(value: Any, arrays: dict[str, Any]) -> Any:

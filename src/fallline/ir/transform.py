@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fallline.ir.graph import Graph, Node, nodes_by
+from fallline.ir.graph import Graph, Node, nodes_by, topological
 from fallline.ir.types import DType
 
 
@@ -23,7 +23,7 @@ def retype_floats(graph: Graph, dtype: DType) -> Graph:
 
 def _rebuild(graph: Graph, made: dict[int, Node], attribute: Any) -> Graph:
     kept: dict[int, Node] = dict(made)
-    for node in graph.nodes():
+    for node in topological([*graph.inputs.values(), *graph.outputs.values()]):
         if id(node) in kept:
             continue
         inputs = tuple(kept[id(parent)] for parent in node.inputs)
@@ -36,7 +36,7 @@ def _rebuild(graph: Graph, made: dict[int, Node], attribute: Any) -> Graph:
             continue
         with nodes_by(node.origin):
             kept[id(node)] = Node(node.op, inputs, attributes)
-    inputs_after = {name: kept.get(id(node), node) for name, node in graph.inputs.items()}
+    inputs_after = {name: kept[id(node)] for name, node in graph.inputs.items()}
     return Graph(inputs_after, {name: kept[id(node)] for name, node in graph.outputs.items()})
 
 

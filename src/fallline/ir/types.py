@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from fallline.errors import GraphError
+from fallline.errors import GraphError, KindError
 
 
 class DType(StrEnum):
@@ -17,6 +17,10 @@ class DType(StrEnum):
     INT32 = "int32"
     UINT8 = "uint8"
     BOOL = "bool"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "DType":
+        raise KindError(f"dtype {value!r} is not supported: choose one of {', '.join(cls)}")
 
     @property
     def is_float(self) -> bool:

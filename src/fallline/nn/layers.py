@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from fallline.errors import ArgumentError, KindError
+from fallline.ir.types import product
+from fallline.nn.checks import size
 from fallline.nn.init import Initializer, Normal
 from fallline.nn.module import Module, Parameter
 from fallline.nn.trace import random_stream
@@ -56,10 +58,7 @@ class Flatten(Module):
 
     def __call__(self, x: Tensor) -> Tensor:
         """x with all axes but the first made one."""
-        size = 1
-        for dim in x.shape[1:]:
-            size *= dim  # type: ignore[operator]
-        return x.reshape(x.shape[0], size)
+        return x.reshape(x.shape[0], product(x.shape[1:]))
 
 
 class Dropout(Module):
@@ -79,6 +78,7 @@ class Dropout(Module):
         if not self.training or self.p == 0.0:
             return x
         stream, seed, step = random_stream(self)
+        x = x if x.dtype.is_float else x.astype("float32")  # images of whole numbers, for example
         dtype = x.dtype
         uniform = apply(
             "random_uniform", seed, step, purpose="dropout", stream=stream, shape=x.shape, dtype=dtype
@@ -100,11 +100,9 @@ class Embedding(Module):
     """
 
     def __init__(self, count: int, features: int, init: str | Initializer | None = None) -> None:
-        for name, value in (("count", count), ("features", features)):
-            if not isinstance(value, int) or value < 1:
-                raise ArgumentError(f"nn.Embedding: {name} must be a whole number of at least 1, found {value!r}")
-        self.count, self.features = count, features
-        self.weight = Parameter((count, features), init or Normal(1.0))
+        self.count = size("nn.Embedding", "count", count)
+        self.features = size("nn.Embedding", "features", features)
+        self.weight = Parameter((self.count, self.features), init or Normal(1.0))
 
     def __call__(self, x: Tensor) -> Tensor:
         """The table's rows number x."""

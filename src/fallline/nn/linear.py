@@ -1,7 +1,8 @@
 """The affine layer."""
 
-from fallline.errors import ArgumentError, ShapeError
+from fallline.errors import ShapeError
 from fallline.ir.types import format_shape
+from fallline.nn.checks import size
 from fallline.nn.init import Initializer
 from fallline.nn.module import Module, Parameter
 from fallline.ops.tensor import Tensor
@@ -23,12 +24,10 @@ class Linear(Module):
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, init: str | Initializer = "glorot_uniform"
     ) -> None:
-        for name, value in (("in_features", in_features), ("out_features", out_features)):
-            if not isinstance(value, int) or value < 1:
-                raise ArgumentError(f"nn.Linear: {name} must be a whole number of at least 1, found {value!r}")
-        self.in_features, self.out_features = in_features, out_features
-        self.weight = Parameter((in_features, out_features), init)
-        self.bias = Parameter((out_features,), "zeros") if bias else None
+        self.in_features = size("nn.Linear", "in_features", in_features)
+        self.out_features = size("nn.Linear", "out_features", out_features)
+        self.weight = Parameter((self.in_features, self.out_features), init)
+        self.bias = Parameter((self.out_features,), "zeros") if bias else None
 
     def __call__(self, x: Tensor) -> Tensor:
         """x·W + b."""

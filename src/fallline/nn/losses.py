@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from fallline.errors import ArgumentError, KindError, ShapeError, nearest
 from fallline.ir.types import format_shape
+from fallline.nn.checks import as_floats
+from fallline.nn.target_checks import finite, labels, numbers, same_shape, within
 from fallline.ops import functions as f
-from fallline.ops.tensor import Tensor
 
 Array = NDArray[Any]
 LossLike = "str | Loss | Callable[[Any, Any], Any]"
@@ -49,9 +50,9 @@ class Loss:
             ShapeError: (n, 1) against (n,), or any other disagreement of shapes.
             ArgumentError: a target is NaN, infinite or out of range.
         """
-        array = _numbers(self.name, targets).astype(dtype)
-        _same_shape(self.name, ("n", *outputs), ("n", *array.shape[1:]))
-        _finite(self.name, array)
+        array = as_floats(f"{self.name}: targets", numbers(self.name, targets), dtype)
+        same_shape(self.name, ("n", *outputs), ("n", *array.shape[1:]))
+        finite(self.name, array)
         return array
 
     def __repr__(self) -> str:
@@ -65,7 +66,7 @@ class MeanSquaredError(Loss):
     name = "mse"
 
     def rows(self, outputs: Any, targets: Any) -> Any:
-        _same_shape(self.name, outputs.shape, targets.shape)
+        same_shape(self.name, outputs.shape, targets.shape)
         error = outputs - targets
         return _row_mean(error * error)
 
@@ -76,7 +77,7 @@ class MeanAbsoluteError(Loss):
     name = "mae"
 
     def rows(self, outputs: Any, targets: Any) -> Any:
-        _same_shape(self.name, outputs.shape, targets.shape)
+        same_shape(self.name, outputs.shape, targets.shape)
         return _row_mean(f.absolute(outputs - targets))
 
 
@@ -91,7 +92,7 @@ class Huber(Loss):
         self.delta = delta
 
     def rows(self, outputs: Any, targets: Any) -> Any:
-        _same_shape(self.name, outputs.shape, targets.shape)
+        same_shape(self.name, outputs.shape, targets.shape)
         size = f.absolute(outputs - targets)
         inner = f.minimum(size, self.delta)
         return _row_mean(inner * (size - inner * 0.5))
@@ -103,12 +104,12 @@ class BinaryCrossEntropy(Loss):
     name = "binary_cross_entropy"
 
     def rows(self, outputs: Any, targets: Any) -> Any:
-        _same_shape(self.name, outputs.shape, targets.shape)
+        same_shape(self.name, outputs.shape, targets.shape)
         return _row_mean(f.softplus(outputs) - outputs * targets)
 
     def check_targets(self, targets: Any, dtype: str, outputs: tuple[Any, ...]) -> Array:
         array = super().check_targets(targets, dtype, outputs)
-        _within(self.name, array, 0.0, 1.0, "probabilities or labels from 0 to 1")
+        within(self.name, array, 0.0, 1.0, "probabilities or labels from 0 to 1")
         return array
 
 
@@ -116,7 +117,8 @@ class CrossEntropy(Loss):
     """−Σⱼ tⱼ·log softmax(o)ⱼ, from logits o (rows, …, classes).
 
     Targets are whole numbers (rows, …), the true class of each row, or soft targets (rows, …, classes),
-    a distribution over classes. Rows with further axes (a text's positions) take the mean over them.
+    a distribution over classes (one-hot rows are one). Rows with further axes (a text's positions) take
+    the mean over them.
 
     Args:
         label_smoothing: share ε of the target that is spread evenly over all classes. Source: Szegedy
@@ -139,7 +141,7 @@ class CrossEntropy(Loss):
             )
         logarithms = f.log_softmax(outputs)  # (rows, …, classes)
         hard = len(targets.shape) == len(outputs.shape) - 1
-        _same_shape(self.name, outputs.shape[:-1] if hard else outputs.shape, targets.shape)
+        same_shape(self.name, outputs.shape[:-1] if hard else outputs.shape, targets.shape)
         if hard:
             picked = f.one_hot(targets, outputs.shape[-1]) > 0.0
             own = f.sum(f.where(picked, logarithms, 0.0), axis=-1)
@@ -152,27 +154,13 @@ class CrossEntropy(Loss):
         return _row_mean(-own)
 
     def check_targets(self, targets: Any, dtype: str, outputs: tuple[Any, ...]) -> Array:
-        array = _numbers(self.name, targets)
+        array = numbers(self.name, targets)
         if not outputs:
             raise ShapeError("cross_entropy: the network must give logits (n, classes), found one number per row")
-        classes = outputs[-1]
-        if array.ndim == len(outputs) + 1 and array.dtype.kind == "f":
-            _same_shape(self.name, ("n", *outputs), ("n", *array.shape[1:]))
-            _within(self.name, array, 0.0, 1.0, "shares from 0 to 1 of each class")
+        if array.shape[1:] == tuple(outputs):
+            within(self.name, array, 0.0, 1.0, "shares from 0 to 1 of each class")
             return array.astype(dtype)
-        _same_shape(self.name, ("n", *outputs[:-1]), ("n", *array.shape[1:]))
-        if array.dtype.kind == "f" and not np.array_equal(array, np.floor(array)):
-            raise KindError(
-                "cross_entropy: labels must be whole numbers (n,), or soft targets (n, classes); found fractions"
-            )
-        wrong = ~((array >= 0) & (array < classes))
-        if np.any(wrong):
-            row = int(np.argwhere(wrong)[0][0])
-            raise ArgumentError(
-                f"cross_entropy: labels must be from 0 to {classes - 1} (the network has {classes} outputs), "
-                f"found {array[wrong][0]} in row {row}; check the labels or the last layer's width"
-            )
-        return array.astype(np.int64)
+        return labels(self.name, array, outputs)
 
 
 class Poisson(Loss):
@@ -181,18 +169,20 @@ class Poisson(Loss):
     name = "poisson"
 
     def rows(self, outputs: Any, targets: Any) -> Any:
-        _same_shape(self.name, outputs.shape, targets.shape)
+        same_shape(self.name, outputs.shape, targets.shape)
         return _row_mean(f.exp(outputs) - targets * outputs)
 
     def check_targets(self, targets: Any, dtype: str, outputs: tuple[Any, ...]) -> Array:
         array = super().check_targets(targets, dtype, outputs)
-        _within(self.name, array, 0.0, float("inf"), "counts of 0 or more")
+        within(self.name, array, 0.0, float("inf"), "counts of 0 or more")
         return array
 
 
 class Hinge(Loss):
-    """max(0, 1 − t·o) with targets −1 and 1 of the outputs' shape; or, for logits (n, classes) and whole
-    numbers (n,), max(0, 1 + maxⱼ≠ₜ oⱼ − oₜ). Source: Crammer & Singer 2001, JMLR 2, 265–292.
+    """max(0, 1 − t·o) with targets −1 and 1; or, of several classes, max(0, 1 + maxⱼ≠ₜ oⱼ − oₜ).
+
+    Targets −1 and 1 have the outputs' shape; with whole numbers (n,), outputs are logits (n, classes).
+    Source: Crammer & Singer 2001, JMLR 2, 265–292.
     """
 
     name = "hinge"
@@ -203,14 +193,14 @@ class Hinge(Loss):
             own = f.sum(f.where(picked, outputs, 0.0), axis=-1)
             rival = f.max(f.where(picked, -np.inf, outputs), axis=-1)
             return _row_mean(f.relu(rival - own + 1.0))
-        _same_shape(self.name, outputs.shape, targets.shape)
+        same_shape(self.name, outputs.shape, targets.shape)
         return _row_mean(f.relu(1.0 - targets * outputs))
 
     def check_targets(self, targets: Any, dtype: str, outputs: tuple[Any, ...]) -> Array:
-        array = _numbers(self.name, targets)
+        array = numbers(self.name, targets)
         if outputs and outputs[-1] != 1 and array.ndim == len(outputs):
-            return CrossEntropy().check_targets(array, dtype, outputs)
-        _same_shape(self.name, ("n", *outputs), ("n", *array.shape[1:]))
+            return labels(self.name, array, outputs)
+        same_shape(self.name, ("n", *outputs), ("n", *array.shape[1:]))
         if not np.isin(array, (-1, 1)).all():
             found = array[~np.isin(array, (-1, 1))][0]
             raise ArgumentError(f"hinge: targets must be −1 or 1, found {found}; map labels 0 and 1 with 2*y - 1")
@@ -233,8 +223,8 @@ class FunctionLoss(Loss):
         return self.function(outputs, targets)
 
     def check_targets(self, targets: Any, dtype: str, outputs: tuple[Any, ...]) -> Array:
-        array = _numbers(self.name, targets)
-        return array.astype(dtype) if array.dtype.kind == "f" else array.astype(np.int64)
+        array = numbers(self.name, targets)
+        return as_floats("own loss: targets", array, dtype) if array.dtype.kind == "f" else array.astype(np.int64)
 
     def __repr__(self) -> str:
         return getattr(self.function, "__qualname__", repr(self.function))
@@ -259,49 +249,6 @@ def get(loss: Any) -> Loss:
     if callable(loss):
         return FunctionLoss(loss)
     raise KindError(f"a loss must be a name, a loss object or a function of (outputs, targets), found {loss!r}")
-
-
-def _numbers(name: str, targets: Any) -> Array:
-    if isinstance(targets, Tensor):
-        raise KindError(f"{name}: targets must be an array here, found a symbolic tensor")
-    array = np.asarray(targets)
-    if array.dtype.kind not in "fiub":
-        raise KindError(
-            f"{name}: targets must be numbers, found {array.dtype}; encode text labels as 0, 1, … "
-            "(np.unique(y, return_inverse=True))"
-        )
-    if array.ndim == 0:
-        raise ShapeError(f"{name}: targets must have one entry per row, found a single number")
-    return array
-
-
-def _same_shape(name: str, outputs: Any, targets: Any) -> None:
-    """Refuse shapes that differ, above all (n, 1) against (n,), which broadcasting would make (n, n)."""
-    if tuple(outputs) == tuple(targets):
-        return
-    found = f"outputs are {format_shape(tuple(outputs))} but targets are {format_shape(tuple(targets))}"
-    if tuple(outputs) == (*targets, 1):
-        raise ShapeError(f"{name}: {found}; broadcasting would pair every row with every other: use targets[:, None]")
-    if (*outputs, 1) == tuple(targets):
-        raise ShapeError(f"{name}: {found}; broadcasting would pair every row with every other: use targets[:, 0]")
-    raise ShapeError(f"{name}: {found}; they must agree")
-
-
-def _finite(name: str, array: Array) -> None:
-    wrong = ~np.isfinite(array)
-    if np.any(wrong):
-        place = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise ArgumentError(
-            f"{name}: targets must be finite, found {array[place]} in row {place[0]}; drop or mend that row"
-        )
-
-
-def _within(name: str, array: Array, low: float, high: float, what: str) -> None:
-    _finite(name, array)
-    wrong = (array < low) | (array > high)
-    if np.any(wrong):
-        place = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise ArgumentError(f"{name}: targets must be {what}, found {array[place]} in row {place[0]}")
 
 
 def _row_mean(values: Any) -> Any:

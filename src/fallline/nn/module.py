@@ -84,7 +84,7 @@ class Module:
     @property
     def training(self) -> bool:
         """Whether the module is being traced for training (else for prediction)."""
-        from fallline.nn.trace import current_trace  # noqa: PLC0415 – tracing is built on modules
+        from fallline.nn.trace import current_trace  # tracing is built on modules
 
         trace = current_trace()
         return trace is not None and trace.training
@@ -164,12 +164,13 @@ class Module:
     def _load(own: Mapping[str, Any], values: Mapping[str, Any], call: str, what: str) -> None:
         check_names(own, values, call, what)
         checked = {name: _checked_value(call, what, name, leaf.shape, values[name]) for name, leaf in own.items()}
+        dtype = np.result_type(np.float32, *checked.values())  # one dtype for all: float64 if any is
         for name, leaf in own.items():
-            leaf.value = checked[name]
+            leaf.value = checked[name].astype(dtype)
 
     @property
     def dtype(self) -> str:
-        """float32, or float64 after a training in float64."""
+        """float32, or float64 after a training in float64 or after loading weights of which one is float64."""
         values = [parameter.value for parameter in self.named_parameters().values() if parameter.value is not None]
         return str(values[0].dtype) if values else "float32"
 
@@ -183,13 +184,13 @@ class Module:
         Returns:
             Array (rows, outputs).
         """
-        from fallline.nn.trace import predict  # noqa: PLC0415 – tracing is built on modules
+        from fallline.nn.trace import predict  # tracing is built on modules
 
         return predict(self, x, batch_size)
 
     def save(self, path: Any) -> None:
         """Write the network to a .safetensors file: weights, buffers and the graph that predicts."""
-        from fallline.nn.model_file import save_network  # noqa: PLC0415 – files are built on tracing
+        from fallline.nn.model_file import save_network  # files are built on tracing
 
         save_network(self, path)
 

@@ -2,17 +2,17 @@
 
 from fallline.errors import ArgumentError, ShapeError
 from fallline.ir.types import format_shape
+from fallline.nn.checks import size
 from fallline.nn.module import Buffer, Module, Parameter
-from fallline.nn.trace import assign
+from fallline.nn.trace import assign, held
 from fallline.ops import functions as f
 from fallline.ops.tensor import Tensor, count
 
 
-def _check(layer: str, features: int, eps: float) -> None:
-    if not isinstance(features, int) or features < 1:
-        raise ArgumentError(f"{layer}: features must be a whole number of at least 1, found {features!r}")
+def _check_eps(layer: str, eps: float) -> float:
     if not eps > 0.0:
         raise ArgumentError(f"{layer}: eps must be greater than 0, found {eps}")
+    return eps
 
 
 def _check_input(layer: str, features: int, x: Tensor) -> None:
@@ -31,10 +31,10 @@ class BatchNorm(Module):
     """
 
     def __init__(self, features: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
-        _check("nn.BatchNorm", features, eps)
+        features = size("nn.BatchNorm", "features", features)
         if not 0.0 < momentum <= 1.0:
             raise ArgumentError(f"nn.BatchNorm: momentum must be greater than 0 and at most 1, found {momentum}")
-        self.features, self.momentum, self.eps = features, momentum, eps
+        self.features, self.momentum, self.eps = features, momentum, _check_eps("nn.BatchNorm", eps)
         self.weight = Parameter((features,), "ones")
         self.bias = Parameter((features,), "zeros")
         self.running_mean = Buffer([0.0] * features)
@@ -54,8 +54,8 @@ class BatchNorm(Module):
         squares = (centred * centred).sum(axes)  # (features,)
         unbiased = squares / f.maximum(rows - 1.0, 1.0)
         keep = 1.0 - self.momentum
-        assign(self.running_mean, self.running_mean * keep + f.stop_gradient(mean) * self.momentum)
-        assign(self.running_variance, self.running_variance * keep + f.stop_gradient(unbiased) * self.momentum)
+        for running, batch in ((self.running_mean, mean), (self.running_variance, unbiased)):
+            assign(running, held(running) * keep + f.stop_gradient(batch) * self.momentum)
         return mean, squares / rows
 
     def describe(self) -> str:
@@ -70,8 +70,8 @@ class LayerNorm(Module):
     """
 
     def __init__(self, features: int, eps: float = 1e-5) -> None:
-        _check("nn.LayerNorm", features, eps)
-        self.features, self.eps = features, eps
+        features = size("nn.LayerNorm", "features", features)
+        self.features, self.eps = features, _check_eps("nn.LayerNorm", eps)
         self.weight = Parameter((features,), "ones")
         self.bias = Parameter((features,), "zeros")
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from fallline.engine.reference import ReferenceProgram
 from fallline.errors import ArgumentError, KindError, ShapeError
-from fallline.ir.graph import Graph
+from fallline.ir.graph import Graph, topological
 from fallline.ir.transform import retype_floats
 from fallline.ir.types import BATCH, DType, format_shape
+from fallline.nn.checks import as_array, as_floats, size
 from fallline.nn.module import Buffer, Module
 from fallline.ops.leaf import make_input
 from fallline.ops.tensor import Tensor
@@ -70,6 +71,12 @@ def assign(buffer: Buffer, value: Tensor) -> None:
         trace.updates[id(buffer)] = value
 
 
+def held(buffer: Buffer) -> Tensor:
+    """What a buffer holds at this point of the trace: a layer that is called twice goes on from its first call."""
+    trace = current_trace()
+    return buffer if trace is None else trace.updates.get(id(buffer), buffer)
+
+
 def random_stream(module: Module) -> tuple[str, Tensor, Tensor]:
     """(stream, seed, step) for a layer's random numbers; a layer that is called again gets another stream."""
     trace = current_trace()
@@ -110,6 +117,7 @@ def trace_network(net: Module, shape: tuple[int, ...], dtype: DType, training: b
 
     Raises:
         KindError: `__call__` did not return a tensor.
+        ArgumentError: `__call__` uses a parameter that the module does not hold.
         ShapeError: a layer does not fit its input; or the outputs have lost the rows.
     """
     x = make_input(X, (BATCH, *shape), dtype)
@@ -125,12 +133,32 @@ def trace_network(net: Module, shape: tuple[int, ...], dtype: DType, training: b
     buffers = net.named_buffers()
     leaves: dict[str, Tensor] = {**net.named_parameters(), **buffers}
     updates = {name: trace.updates[id(buffer)] for name, buffer in buffers.items() if id(buffer) in trace.updates}
+    _check_leaves(net, outputs, [x, trace.seed, trace.step, *leaves.values()])
     return TracedNetwork(x, outputs, leaves, updates, trace.seed, trace.step)
+
+
+def check_network(net: Any, call: str) -> None:
+    """Refuse what is not a network."""
+    if not isinstance(net, Module):
+        hint = f"; make an object of it, {net.__name__}(…)" if isinstance(net, type) else ""
+        raise KindError(f"{call}: net must be an object of fallline.nn.Module, found {net!r}{hint}")
+
+
+def _check_leaves(net: Module, outputs: Tensor, known: list[Tensor]) -> None:
+    """Refuse a parameter that is used but not held, for gradient descent could not find it."""
+    ids = {id(tensor.node) for tensor in known}
+    for node in topological([outputs.node]):
+        if node.op.name == "input" and id(node) not in ids:
+            raise ArgumentError(
+                f"{type(net).__name__}: __call__ uses a {node.attributes['name']} of shape "
+                f"{format_shape(node.type.shape)} that no attribute holds; make layers and parameters in __init__ "
+                "and keep them as attributes, or in lists, tuples or dicts that are attributes"
+            )
 
 
 def as_input(x: Any, dtype: str, call: str) -> Array:
     """x as rows of numbers: floats in the network's dtype, whole numbers as they are."""
-    array = x if isinstance(x, np.ndarray) else np.asarray(x)
+    array = as_array(f"{call}: x", x)
     if array.dtype.kind not in "fiub":
         raise KindError(
             f"{call}: x must hold numbers, found {array.dtype}; for tables with text use `fallline train` "
@@ -138,8 +166,8 @@ def as_input(x: Any, dtype: str, call: str) -> Array:
         )
     if array.ndim == 0:
         raise ShapeError(f"{call}: x must have rows, shape (rows, …), found a single number")
-    if array.dtype.kind == "f" or array.dtype.kind == "b":
-        return np.asarray(array, dtype=dtype)
+    if array.dtype.kind in "fb":
+        return as_floats(f"{call}: x", array, dtype)
     return array if array.dtype == np.uint8 else np.asarray(array, dtype=np.int64)
 
 
@@ -163,13 +191,11 @@ def prediction_graph(net: Module, x: Array) -> Graph:
 
 def predict(net: Module, x: Any, batch_size: int) -> Array:
     """The network's outputs, `batch_size` rows at a time."""
-    if batch_size < 1:
-        raise ArgumentError(f"predict: batch_size must be at least 1, found {batch_size}")
+    size("predict", "batch_size", batch_size)
     rows = as_input(x, net.dtype, "predict")
     remember_input(net, rows)
     graph = prediction_graph(net, rows)
-    values = values_of(net)
-    values.update({SEED: np.int64(0), STEP: np.int64(0)})
+    values = {**values_of(net), SEED: np.asarray(0), STEP: np.asarray(0)}
     programs: dict[int, ReferenceProgram] = {}
     parts = []
     for start in range(0, max(len(rows), 1), batch_size):

@@ -9,7 +9,7 @@ from fallline.ir.emitter import Emitter, Value
 from fallline.ir.kernel import Elementwise
 from fallline.ir.op import Op, Sample, register
 from fallline.ir.types import DType, TensorType
-from fallline.ops.rules import comparison_type, float_samples, generator, same_type
+from fallline.ops.rules import comparison_type, float_samples, generator, logical_type, same_type
 from fallline.ops.tensor import Tensor, apply, filled_like
 
 _STEP = "a comparison is piecewise constant: its derivative is 0 wherever it exists"
@@ -59,7 +59,7 @@ def _bool_samples(inputs: int) -> Any:
 LOGICAL_AND = register(
     Op(
         "logical_and",
-        infer=comparison_type("logical_and"),
+        infer=logical_type("logical_and"),
         reference=np.logical_and,
         gradient=None,
         kernel=Elementwise(lambda e, a, b: e.logical_and(a, b)),
@@ -71,7 +71,7 @@ LOGICAL_AND = register(
 LOGICAL_OR = register(
     Op(
         "logical_or",
-        infer=comparison_type("logical_or"),
+        infer=logical_type("logical_or"),
         reference=np.logical_or,
         gradient=None,
         kernel=Elementwise(lambda e, a, b: e.logical_or(a, b)),
@@ -83,7 +83,7 @@ LOGICAL_OR = register(
 LOGICAL_NOT = register(
     Op(
         "logical_not",
-        infer=comparison_type("logical_not"),
+        infer=logical_type("logical_not"),
         reference=np.logical_not,
         gradient=None,
         kernel=Elementwise(lambda e, a: e.logical_not(a)),
@@ -145,7 +145,7 @@ MAXIMUM = register(
     Op(
         "maximum",
         infer=same_type("maximum"),
-        reference=np.maximum,
+        reference=lambda a, b: np.where(a == b, a, np.maximum(a, b)),  # of 0 and −0 the first
         gradient=lambda g, y, a, b: (_share(g, a > b, a == b), _share(g, b > a, a == b)),
         kernel=Elementwise(_maximum),
         samples=float_samples("maximum", inputs=2),
@@ -156,7 +156,7 @@ MINIMUM = register(
     Op(
         "minimum",
         infer=same_type("minimum"),
-        reference=np.minimum,
+        reference=lambda a, b: np.where(a == b, a, np.minimum(a, b)),
         gradient=lambda g, y, a, b: (_share(g, a < b, a == b), _share(g, b < a, a == b)),
         kernel=Elementwise(_minimum),
         samples=float_samples("minimum", inputs=2),

@@ -24,7 +24,7 @@ ADD = register(
 SUBTRACT = register(
     Op(
         "subtract",
-        infer=same_type("subtract"),
+        infer=same_type("subtract", no_bools=True),
         reference=np.subtract,
         gradient=lambda g, y, a, b: (g, -g),
         kernel=Elementwise(lambda e, a, b: e.subtract(a, b)),
@@ -57,7 +57,7 @@ DIVIDE = register(
 NEGATE = register(
     Op(
         "negate",
-        infer=same_type("negate"),
+        infer=same_type("negate", no_bools=True),
         reference=np.negative,
         gradient=lambda g, y, x: (-g,),
         kernel=Elementwise(lambda e, x: e.negate(x)),
@@ -80,7 +80,7 @@ STOP_GRADIENT = register(
     Op(
         "stop_gradient",
         infer=same_type("stop_gradient"),
-        reference=lambda x: x,
+        reference=np.copy,
         gradient=None,
         kernel=Elementwise(lambda e, x: x),
         samples=lambda: [Sample((generator("stop_gradient").normal(size=(3, 4)),))],

@@ -25,10 +25,13 @@ def _erf(x: Array) -> Any:
 
 
 def _power_gradient(g: Tensor, y: Tensor, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-    """d xᵖ = p·xᵖ⁻¹ dx + xᵖ·ln x dp; the second is taken as 0 for x ≤ 0, where ln x has no value."""
-    positive = x > 0.0
-    inside = apply("where", positive, x, filled_like(x, 1.0))
-    return g * p * apply("power", x, p - 1.0), g * y * apply("log", inside)
+    """d xᵖ = p·xᵖ⁻¹ dx + xᵖ·ln x dp; the second is taken as 0 for x ≤ 0, where ln x has no value.
+
+    x⁰ is 1 for every x, so its derivative by x is 0 at x = 0 too, where the formula would say 0·∞.
+    """
+    inside = apply("where", x > 0.0, x, filled_like(x, 1.0))
+    exponent = apply("where", (x == 0.0) & (p == 0.0), filled_like(p, 1.0), p)
+    return g * p * apply("power", x, exponent - 1.0), g * y * apply("log", inside)
 
 
 def _power_samples() -> list[Sample]:

@@ -25,6 +25,7 @@ from fallline.ops.tensor import (
     evaluate,
     is_symbolic,
     normal_axes,
+    promoted,
 )
 from fallline.ops.tensor import matmul as tensor_matmul
 from fallline.ops.tensor import reduce as tensor_reduce
@@ -138,9 +139,8 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     first = as_tensor(a, like=b if isinstance(b, Tensor) else None)
     second = as_tensor(b, like=first)
     first = as_tensor(a, like=second)
-    if second.dtype.is_float and not first.dtype.is_float:
-        first = first.astype(second.dtype)
-    second = second.astype(first.dtype)
+    dtype = promoted(first, second)
+    first, second = first.astype(dtype), second.astype(dtype)
     shape = broadcast_shapes("where", chosen.shape, first.shape, second.shape)
     return apply("where", *(broadcast_to(tensor, shape) for tensor in (chosen, first, second)))
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fallline.errors import ArgumentError, KindError
+from fallline.errors import ArgumentError, GraphError, KindError, ShapeError
 from fallline.ir.emitter import Emitter, Value
 from fallline.ir.kernel import IndexMap, Scatter
 from fallline.ir.op import Op, Sample, register
@@ -16,6 +16,8 @@ from fallline.ops.tensor import Array, Tensor, apply
 def _take_type(table: TensorType, indices: TensorType) -> TensorType:
     if not indices.dtype.is_integer:
         raise KindError(f"take: indices must be whole numbers, found {indices}; convert them with .astype('int64')")
+    if not table.rank:
+        raise ShapeError(f"take: needs a table with rows, found a single number, {table}")
     return TensorType(indices.shape + table.shape[1:], table.dtype)
 
 
@@ -65,6 +67,8 @@ TAKE = register(
 
 
 def _scatter_type(values: TensorType, indices: TensorType, rows: Dim) -> TensorType:
+    if values.shape[: indices.rank] != indices.shape or not indices.dtype.is_integer:
+        raise GraphError(f"scatter_add: need values (…, columns) and whole numbers (…), found {values} and {indices}")
     return TensorType((rows, *values.shape[indices.rank :]), values.dtype)
 
 

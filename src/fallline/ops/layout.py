@@ -1,6 +1,7 @@
 """Moving elements without changing them: broadcast, reshape, transpose, slice and its reverse, concatenate."""
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,8 @@ BROADCAST = register(
 
 
 def _reshape_type(x: TensorType, shape: Shape) -> TensorType:
+    if any(isinstance(dim, int) and dim < 0 for dim in shape):
+        raise ShapeError(f"reshape: sizes must be 0 or more, one of them may be -1, found {format_shape(shape)}")
     if product(x.shape) != product(shape):
         raise ShapeError(
             f"reshape: {format_shape(x.shape)} has {product(x.shape)} elements, "
@@ -263,12 +266,23 @@ CONCATENATE = register(
 
 def reshape(x: Tensor, shape: Any) -> Tensor:
     """x with its elements, in row-major order, under another shape; one dimension may be −1."""
-    dims = list(shape)
-    if -1 in [dim for dim in dims if isinstance(dim, int)]:
+    dims = [_dimension(dim, shape) for dim in shape]
+    if -1 in dims:
         place = dims.index(-1)
+        if -1 in dims[place + 1 :]:
+            raise ShapeError(f"reshape: only one size may be -1, found {format_shape(tuple(dims))}")
         rest, whole = product(tuple(dims[:place] + dims[place + 1 :])), product(x.shape)
         dims[place] = _quotient(whole, rest, x, shape)
     return x if tuple(dims) == x.shape else apply("reshape", x, shape=tuple(dims))
+
+
+def _dimension(dim: Any, shape: Any) -> Dim:
+    if isinstance(dim, SymbolicDim):
+        return dim
+    try:
+        return operator.index(dim)
+    except TypeError:
+        raise KindError(f"reshape: sizes must be whole numbers, found {dim!r} in {format_shape(shape)}") from None
 
 
 def _quotient(whole: Dim, rest: Dim, x: Tensor, shape: Any) -> Dim:
@@ -280,53 +294,3 @@ def _quotient(whole: Dim, rest: Dim, x: Tensor, shape: Any) -> Dim:
     elif isinstance(rest, int) and rest and whole % rest == 0:
         return whole // rest
     raise ShapeError(f"reshape: {format_shape(x.shape)} ({whole} elements) does not divide into {format_shape(shape)}")
-
-
-def index_tensor(x: Tensor, index: Any) -> Tensor:
-    """x[index] for whole numbers, slices with positive steps, None and …; an integer tensor picks rows."""
-    if isinstance(index, Tensor):
-        return apply("take", x, index)
-    items = list(index) if isinstance(index, tuple) else [index]
-    used = sum(item is not None and item is not Ellipsis for item in items)
-    if used > x.ndim:
-        raise ShapeError(f"indexing: {used} indices for a tensor of shape {format_shape(x.shape)}")
-    if not any(item is Ellipsis for item in items):
-        items.append(Ellipsis)
-    at = next(i for i, item in enumerate(items) if item is Ellipsis)
-    items[at : at + 1] = [slice(None)] * (x.ndim - used)
-    starts, sizes, steps, shape = [], [], [], []
-    axis = 0
-    for item in items:
-        if item is None:
-            shape.append(1)
-            continue
-        start, size, step = _cut(item, x.shape[axis], x)
-        starts.append(start)
-        sizes.append(size)
-        steps.append(step)
-        if isinstance(item, slice):
-            shape.append(size)
-        axis += 1
-    whole = tuple(sizes) == x.shape and not any(starts) and set(steps) <= {1}
-    cut = x if whole else apply("slice", x, starts=tuple(starts), shape=tuple(sizes), steps=tuple(steps))
-    return reshape(cut, tuple(shape))
-
-
-def _cut(item: Any, dim: Dim, x: Tensor) -> tuple[int, Any, int]:
-    """(start, size, step) of one index on one axis."""
-    if item == slice(None):
-        return 0, dim, 1
-    if isinstance(dim, SymbolicDim):
-        raise ShapeError(
-            f"indexing: the rows ({dim}) of {format_shape(x.shape)} are not known while tracing; use [:, …]"
-        )
-    if isinstance(item, slice):
-        start, stop, step = item.indices(dim)
-        if step < 1 or stop <= start:
-            raise ShapeError(f"indexing: {item} of an axis of {dim} is empty or runs backwards; use a positive step")
-        return start, -(-(stop - start) // step), step
-    if isinstance(item, int | np.integer):
-        if not -dim <= item < dim:
-            raise ShapeError(f"indexing: {item} is out of range for axis size {dim} of {format_shape(x.shape)}")
-        return int(item) % dim, 1, 1
-    raise KindError(f"indexing: need whole numbers, slices, None or an integer tensor, found {item!r}")

@@ -120,7 +120,7 @@ def inverse_normal(p: ArrayLike) -> NDArray[np.float64]:
     smaller = np.where(centre, 0.25, np.where(q < 0.0, probability, 1.0 - probability))
     r = np.sqrt(-exact.log(smaller))
     outer = np.where(r <= 5.0, _ratio(_MIDDLE, r - 1.6), _ratio(_TAIL, r - 5.0))
-    return np.where(centre, inner, np.where(q < 0.0, -outer, outer))
+    return np.asarray(np.where(centre, inner, np.where(q < 0.0, -outer, outer)), dtype=np.float64)
 
 
 def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], r: Any) -> Any:

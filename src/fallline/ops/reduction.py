@@ -42,7 +42,8 @@ def _samples(name: str) -> Any:
         cases = [((3, 5), (1,)), ((3, 5), (0,)), ((2, 3, 4), (0, 2)), ((37,), (0,)), ((4, 33), (0, 1)), ((2, 2), ())]
         found = [Sample((rng.normal(size=shape),), {"axes": axes}) for shape, axes in cases]
         odd = np.array([[1.0, 1.0, 0.0], [np.nan, 2.0, 1.0], [np.inf, 1.0, 1.0], [-1000.0, 1000.0, -0.0]])
-        return [*found, Sample((odd,), {"axes": (1,)}, generic=False)]
+        whole = np.array([[-5, -3, -4], [2, 7, 0]])
+        return [*found, Sample((odd,), {"axes": (1,)}, generic=False), Sample((whole,), {"axes": (1,)}, generic=False)]
 
     return samples
 
@@ -52,7 +53,9 @@ def _larger(e: Emitter, a: Value, b: Value) -> Value:
 
 
 def _lowest(e: Emitter, dtype: DType) -> Value:
-    return e.constant(float("-inf") if dtype.is_float else 0, dtype)
+    if dtype.is_float:
+        return e.constant(float("-inf"), dtype)
+    return e.constant(int(np.iinfo(dtype.value).min) if dtype.is_integer else 0, dtype)
 
 
 SUM = register(

@@ -10,7 +10,7 @@ from fallline.ir.op import Sample
 from fallline.ir.types import DType, TensorType
 
 
-def same_type(name: str, floats_only: bool = False) -> Callable[..., TensorType]:
+def same_type(name: str, floats_only: bool = False, no_bools: bool = False) -> Callable[..., TensorType]:
     """The rule of an elementwise op: all inputs of one type, the result of the same."""
 
     def infer(*types: TensorType, **_: Any) -> TensorType:
@@ -20,7 +20,21 @@ def same_type(name: str, floats_only: bool = False) -> Callable[..., TensorType]
                 raise GraphError(f"{name}: inputs must have one type, found {first} and {other}")
         if floats_only and not first.dtype.is_float:
             raise KindError(f"{name}: needs a float tensor, found {first}; convert it with x.astype('float32')")
+        if no_bools and first.dtype is DType.BOOL:
+            raise KindError(f"{name}: needs numbers, found {first}; convert it with x.astype('float32')")
         return first
+
+    return infer
+
+
+def logical_type(name: str) -> Callable[..., TensorType]:
+    """The rule of and, or, not: bool inputs of one shape, a bool result."""
+
+    def infer(*types: TensorType, **_: Any) -> TensorType:
+        for kind in types:
+            if kind.dtype is not DType.BOOL:
+                raise KindError(f"{name}: needs bool tensors, found {kind}; compare first, for example x > 0")
+        return same_type(name)(*types)
 
     return infer
 

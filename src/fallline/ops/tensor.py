@@ -9,7 +9,7 @@ from typing import Any, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.errors import GraphError, KindError, ShapeError
+from fallline.errors import KindError, ShapeError
 from fallline.ir.graph import Node
 from fallline.ir.op import Op, lookup
 from fallline.ir.types import Dim, DType, Shape, SymbolicDim, TensorType, bind, format_shape
@@ -79,10 +79,13 @@ class Tensor:
     def __neg__(self) -> "Tensor":
         return apply("negate", self)
 
+    def __abs__(self) -> "Tensor":
+        return apply("absolute", self)
+
     def __pow__(self, exponent: Operand) -> "Tensor":
         """x**y; small whole exponents become products and ½ a square root, which are exact where xʸ is not."""
         if isinstance(exponent, int | float) and not isinstance(exponent, bool):
-            if exponent == 0.5:
+            if exponent == 0.5 and self.dtype.is_float:
                 return apply("sqrt", self)
             if float(exponent).is_integer() and 1 <= exponent <= 4:
                 square = self if exponent == 1 else self * self
@@ -138,8 +141,16 @@ class Tensor:
     def __float__(self) -> float:
         raise KindError(f"a symbolic tensor ({self.type}) has no number yet: the network is being traced, not run")
 
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise KindError(
+            f"a symbolic tensor ({self.type}) has no numbers yet, so NumPy cannot use it: "
+            "write fl.exp, fl.sum, … instead of NumPy's functions"
+        )
+
     def __len__(self) -> int:
-        first = self.shape[0] if self.shape else 0
+        if not self.shape:
+            raise KindError(f"a tensor of one number ({self.type}) has no length and cannot be unpacked")
+        first = self.shape[0]
         if isinstance(first, SymbolicDim):
             raise KindError(f"len() of a tensor {self.type}: the rows of a batch are not known while tracing")
         return first
@@ -148,7 +159,7 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: Any) -> "Tensor":
-        from fallline.ops.layout import index_tensor  # layout builds on this module
+        from fallline.ops.subscript import index_tensor  # layout builds on this module
 
         return index_tensor(self, index)
 
@@ -159,8 +170,9 @@ class Tensor:
         return reshape(self, shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape)
 
     def transpose(self, *axes: int) -> "Tensor":
-        """Axes in another order; without arguments, reversed."""
-        return apply("transpose", self, axes=axes or tuple(reversed(range(self.ndim))))
+        """Axes in another order, counted from the end where negative; without arguments, reversed."""
+        order = tuple(axis + self.ndim if axis < 0 else axis for axis in axes)
+        return apply("transpose", self, axes=order or tuple(reversed(range(self.ndim))))
 
     def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> "Tensor":
         """The sum over `axis` (all axes by default)."""
@@ -220,17 +232,30 @@ def as_tensor(value: Operand, like: Tensor | None = None) -> Tensor:
     dtype = {"f": DType.FLOAT32, "i": DType.INT64, "u": DType.INT64, "b": DType.BOOL}[array.dtype.kind]
     if like is not None:
         both_float = dtype.is_float and like.dtype.is_float
-        whole_number = dtype.is_integer and array.ndim == 0 and like.dtype is not DType.BOOL
+        whole_number = dtype.is_integer and array.ndim == 0 and _holds(like.dtype, int(array))
         if both_float or whole_number:
             dtype = like.dtype
     return constant(array, dtype)
+
+
+def _holds(dtype: DType, number: int) -> bool:
+    """Whether a whole number of the user's can be taken as of that dtype."""
+    if dtype.is_integer:
+        limits = np.iinfo(dtype.value)
+        return bool(limits.min <= number <= limits.max)
+    return dtype.is_float
+
+
+def promoted(*tensors: Tensor) -> DType:
+    """The widest of the tensors' dtypes, floats above whole numbers: what a common operation works in."""
+    return max((tensor.dtype for tensor in tensors), key=_PROMOTION.index)
 
 
 def binary(name: str, a: Operand, b: Operand) -> Tensor:
     """A two-operand elementwise op, after promotion to one dtype and broadcasting to one shape."""
     first = as_tensor(a, like=b if isinstance(b, Tensor) else None)
     second = as_tensor(b, like=first)
-    dtype = max(first.dtype, second.dtype, key=_PROMOTION.index)
+    dtype = promoted(first, second)
     if name in ("divide", "power") and not dtype.is_float:
         dtype = DType.FLOAT32
     shape = broadcast_shapes(name, first.shape, second.shape)
@@ -269,7 +294,7 @@ def filled_like(x: Tensor, value: float) -> Tensor:
 
 def normal_axes(x: Tensor, axis: int | tuple[int, ...] | None, name: str) -> tuple[int, ...]:
     """Axes as ascending non-negative numbers."""
-    axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    axes = tuple(range(x.ndim)) if axis is None else (int(axis),) if isinstance(axis, int | np.integer) else tuple(axis)
     for item in axes:
         if not -x.ndim <= item < x.ndim:
             raise ShapeError(f"{name}: axis {item} is out of range for a tensor of shape {format_shape(x.shape)}")
@@ -295,9 +320,8 @@ def count(x: Tensor, axis: int | tuple[int, ...] | None = None) -> Tensor:
     for i in normal_axes(x, axis, "count"):
         dim = x.shape[i]
         if isinstance(dim, SymbolicDim):
-            if symbolic is not None:
-                raise GraphError(f"count: two symbolic dimensions in {x.type}")
-            symbolic = apply("dim_size", dim=dim, dtype=dtype)
+            size = apply("dim_size", dim=dim, dtype=dtype)
+            symbolic = size if symbolic is None else symbolic * size
         else:
             number *= dim
     return constant(number, dtype) if symbolic is None else symbolic if number == 1 else symbolic * number

@@ -131,23 +131,29 @@ class Optimizer:
         check_weights(call, weights)
         groups = self.assign(weights)
         _check_names(call, groups, grads)
-        step = _next_step(call, state)
-        scalars, memory = self.step_scalars(step, state.get("memory", {}), factor)
+        step, memory = _progress(call, state, groups, self.rule)
+        scalars, memory = self.step_scalars(step, memory, factor)
         new_weights: dict[str, Array] = {}
         new_state: State = {key: {} for key in state if key not in ("step", "memory")}
         for name, w in weights.items():
             group = groups[name]
             slots = {slot: _state_array(call, state, slot, name, w) for slot in self.rule.slots_for(group.hyper)}
             if group.frozen:
-                new_weights[name], new = w.copy(), {slot: array.copy() for slot, array in slots.items()}
+                new_weights[name], slots = w.copy(), {slot: array.copy() for slot, array in slots.items()}
             else:
                 g = _gradient(call, name, grads[name], w)
-                with np.errstate(all="ignore"):  # the training loop tells of infinities and NaN, with their origin
-                    new_weights[name], new = self.rule.apply(w, g, slots, group.hyper, scalars[group.pattern])
-            for slot, array in new.items():
-                new_state[slot][name] = np.asarray(array)
-            new_weights[name] = np.asarray(new_weights[name])
+                new_weights[name], slots = self._stepped(w, g, slots, group, scalars[group.pattern])
+            for slot, array in slots.items():
+                new_state[slot][name] = array
         return new_weights, {"step": step, "memory": memory, **new_state}
+
+    def _stepped(
+        self, w: Array, g: Array, slots: dict[str, Array], group: Group, scalars: Scalars
+    ) -> tuple[Array, dict[str, Array]]:
+        with np.errstate(all="ignore"):  # the training loop tells of infinities and NaN, with their origin
+            w, slots = self.rule.apply(w, g, slots, group.hyper, scalars)
+        # NumPy turns arrays without dimensions into scalars; they go out as they came in.
+        return np.asarray(w), {slot: np.asarray(array) for slot, array in slots.items()}
 
     def config(self) -> dict[str, Any]:
         """All settings as JSON can hold them; `optim.from_config` makes the same optimizer of them."""
@@ -191,12 +197,21 @@ def _check_names(call: str, groups: Mapping[str, Group], grads: Weights) -> None
             )
 
 
-def _next_step(call: str, state: State) -> int:
+def _progress(call: str, state: State, groups: Mapping[str, Group], rule: UpdateRule) -> tuple[int, dict[str, Memory]]:
+    """The number of the step to take, from 1, and the memory before it."""
     step = state.get("step") if isinstance(state, Mapping) else None
     if not isinstance(step, int | np.integer) or isinstance(step, bool) or step < 0:
         found = f"step {step!r}" if isinstance(state, Mapping) else f"a {type(state).__name__}"
         raise ArgumentError(f"{call}: state must come from init() or update(), found {found}.")
-    return int(step) + 1
+    memory: dict[str, Memory] = dict(state.get("memory", {}))
+    needed = rule.initial_memory
+    for group in groups.values():
+        if needed and not group.frozen and set(memory.get(group.pattern, {})) != set(needed):
+            raise ArgumentError(
+                f"{call}: the state's memory has no {' and '.join(needed)} of the group {group.pattern!r}. "
+                "It is of another optimizer: make a new one with init(weights)."
+            )
+    return int(step) + 1, memory
 
 
 def _gradient(call: str, name: str, gradient: Any, w: Array) -> Array:

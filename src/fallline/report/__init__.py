@@ -1,0 +1,1 @@
+"""Pictures of real runs as SVG, and the self-contained report.html."""

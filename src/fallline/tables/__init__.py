@@ -1,0 +1,1 @@
+"""What makes a model of a table: column kinds, recipe, encoders and network as one model."""

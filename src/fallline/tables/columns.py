@@ -32,8 +32,8 @@ _TARGET_NAMES = tuple(
     word
     for line in (
         "target label class outcome response survived species diagnosis churn churned price saleprice sale_price",
-        "median_house_value medv charges cultivar digit progression y income salary quality rating default output result",
-        "mpg rings score num type",
+        "median_house_value medv charges cultivar digit progression y income salary quality rating default output",
+        "result mpg rings score num type",
     )
     for word in line.split()
 )

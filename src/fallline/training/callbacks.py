@@ -1,6 +1,6 @@
 """Callbacks: a user's code called while a network trains."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from fallline.errors import KindError
@@ -37,10 +37,10 @@ class _EpochFunction(Callback):
         return self.function(run, epoch)  # type: ignore[no-any-return]
 
 
-def as_callbacks(callbacks: Sequence[Any]) -> list[Callback]:
-    """Callback objects as they are; functions of (run, epoch) to be called after each epoch."""
+def as_callbacks(callbacks: Any) -> list[Callback]:
+    """Callback objects as they are; functions of (run, epoch) to be called after each epoch; one or several."""
     made: list[Callback] = []
-    for item in callbacks:
+    for item in (callbacks,) if callable(callbacks) or isinstance(callbacks, Callback) else callbacks:
         if isinstance(item, Callback):
             made.append(item)
         elif callable(item):

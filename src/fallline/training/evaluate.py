@@ -1,6 +1,6 @@
 """The loss and metrics of a network on data, in prediction mode."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fallline.nn.losses import get as get_loss
 from fallline.nn.module import Module
-from fallline.nn.trace import values_of
+from fallline.nn.trace import check_network, values_of
 from fallline.ops import exact
 from fallline.optim import global_norm
 from fallline.training import metrics as metric_registry
@@ -54,7 +54,7 @@ def full_gradient_norm(program: StepProgram, rows: Rows, values: Mapping[str, Ar
 
 
 def evaluate(
-    net: Module, x: Any, y: Any, metrics: Sequence[Any] = (), loss: Any = "cross_entropy", sample_weight: Any = None
+    net: Module, x: Any, y: Any, metrics: Any = (), loss: Any = "cross_entropy", sample_weight: Any = None
 ) -> dict[str, float]:
     """The loss and the metrics of a network on data; nothing is changed.
 
@@ -62,15 +62,16 @@ def evaluate(
         net: the network.
         x: inputs (rows, …).
         y: targets.
-        metrics: names ("accuracy", "rmse", …) or functions of (outputs, targets).
+        metrics: names ("accuracy", "rmse", …) or functions of (outputs, targets); one, or several.
         loss: a name, a loss object or a function.
         sample_weight: (rows,), for the loss.
 
     Returns:
         {"loss": …, "accuracy": …}.
     """
+    check_network(net, "evaluate")
     chosen = get_loss(loss)
-    functions = [metric_registry.get(metric) for metric in metrics]
+    functions = [metric_registry.get(metric) for metric in metric_registry.one_or_several(metrics)]
     rows = check_rows(net, x, y, chosen, sample_weight, net.dtype, "evaluate")
     program = StepProgram(net, rows, chosen, training=False, backward=False, dtype=net.dtype)
     value, outputs = mean_loss(program, rows, values_of(net))

@@ -1,6 +1,5 @@
 """`fl.fit`: training in one call. It checks what it is given; `loop.py` trains."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -13,10 +12,12 @@ from fallline.nn.losses import Loss
 from fallline.nn.losses import get as get_loss
 from fallline.nn.model_file import StoredNetwork
 from fallline.nn.module import Module
+from fallline.nn.trace import check_network
 from fallline.ops import exact
 from fallline.optim.schedules import Constant, Schedule
 from fallline.training import metrics as metric_registry
 from fallline.training.callbacks import as_callbacks
+from fallline.training.class_weight import row_weights
 from fallline.training.loop import Settings, Training
 from fallline.training.metrics import Metric
 from fallline.training.progress import ProgressView, choose
@@ -47,7 +48,7 @@ def fit(
     sample_weight: Any = None,
     class_weight: Any = None,
     validation: Any = None,
-    metrics: Sequence[Any] = (),
+    metrics: Any = (),
     restore_best: bool = True,
     seed: int = 0,
     shuffle: bool = True,
@@ -57,7 +58,7 @@ def fit(
     engine: str = "reference",
     run_dir: Any = None,
     checkpoint_every: float = 30.0,
-    callbacks: Sequence[Any] = (),
+    callbacks: Any = (),
     progress: bool | ProgressView | None = None,
 ) -> Run:
     """Train a network: for each batch, backpropagation gives dL/dw and gradient descent uses it.
@@ -93,7 +94,8 @@ def fit(
         metrics: names or functions of (outputs, targets), measured on the validation rows after each
             epoch (history "validation_accuracy"), or on the training rows without validation
             ("train_accuracy"); "train_loss" measures the training set's loss after each epoch.
-        restore_best: with validation, keep the weights of the epoch with the lowest validation loss.
+        restore_best: with validation, keep the weights of the epoch with the lowest validation loss (but the
+            last ones with until="converged").
         seed: of the order of rows and of Dropout; the initial weights have the network's own seed.
         shuffle: whether each epoch takes the rows in another order.
         dtype: "float32" or "float64", of weights and arithmetic.
@@ -116,10 +118,16 @@ def fit(
     A loss that turns NaN or infinite ends it at once, with `run.stopped == "nan"`, the cause in
     `run.problem`, and the weights of the last whole epoch.
     """
+    check_network(net, "fit")
     if isinstance(net, StoredNetwork):
         raise ArgumentError(
             "fit: this network was loaded from a file, which stores how it predicts, not how it trains; "
             "make the network in Python and put the weights into it with fl.load(path, into=net)"
+        )
+    if not net.named_parameters():
+        raise ArgumentError(
+            f"fit: the network {net!r} has no weights to train; make layers in __init__ and keep them as "
+            "attributes, or in lists, tuples or dicts that are attributes"
         )
     _choice("engine", engine, ENGINES)
     _choice("dtype", dtype, ("float32", "float64"))
@@ -127,7 +135,7 @@ def fit(
     if threads is not None:
         _whole("threads", threads, 1)
     chosen_loss, rule = get_loss(loss), _optimizer(optimizer)
-    rows = check_rows(net, x, y, chosen_loss, _weights(sample_weight, class_weight, y), dtype, "fit")
+    rows = check_rows(net, x, y, chosen_loss, row_weights(sample_weight, class_weight, y), dtype, "fit")
     rows, held_out = _split(net, rows, validation, chosen_loss, dtype, seed)
     whole = _settings(
         rows,
@@ -142,7 +150,7 @@ def fit(
         clip_norm=None if clip_norm is None else _positive("clip_norm", clip_norm),
         clip_value=None if clip_value is None else _positive("clip_value", clip_value),
         restore_best=restore_best,
-        seed=_whole("seed", seed, 0),
+        seed=_seed(seed),
         shuffle=shuffle,
         dtype=dtype,
         shards=_whole("shards", shards, 1),
@@ -160,7 +168,7 @@ def fit(
     return training.train()
 
 
-def _settings(rows: Rows, held_out: Rows | None, metrics: Sequence[Any], **given: Any) -> Settings:
+def _settings(rows: Rows, held_out: Rows | None, metrics: Any, **given: Any) -> Settings:
     """The arguments that concern the loop, checked."""
     until, patience, epochs = given["until"], given["patience"], given["epochs"]
     if until not in (None, "converged"):
@@ -174,9 +182,8 @@ def _settings(rows: Rows, held_out: Rows | None, metrics: Sequence[Any], **given
             )
     if epochs is None:
         epochs = MOST_EPOCHS if until else DEFAULT_EPOCHS
-    if isinstance(metrics, str):
-        metrics = (metrics,)
-    plain = [metric for metric in metrics if metric != "train_loss"]
+    metrics = metric_registry.one_or_several(metrics)
+    plain = [metric for metric in metrics if not (isinstance(metric, str) and metric == "train_loss")]
     functions = tuple(_metric(metric) for metric in plain if not _of_training(metric))
     on_training = tuple(_metric(metric[len("train_") :]) for metric in plain if _of_training(metric))
     return Settings(
@@ -216,6 +223,13 @@ def _whole(name: str, value: Any, least: int) -> int:
     return int(value)
 
 
+def _seed(value: Any) -> int:
+    seed = _whole("seed", value, 0)
+    if seed >= 2**63:
+        raise ArgumentError(f"fit: seed must be less than 2^63, found {seed}")
+    return seed
+
+
 def _positive(name: str, value: Any, zero: bool = False) -> float:
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not number or not (value >= 0 if zero else value > 0):
@@ -248,28 +262,6 @@ def _schedule(schedule: Any) -> Schedule:
     return schedule
 
 
-def _weights(sample_weight: Any, class_weight: Any, y: Any) -> Any:
-    """Sample weights times the weight of each row's class."""
-    if class_weight is None:
-        return sample_weight
-    labels = np.asarray(y)
-    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
-    if labels.ndim != 1 or (labels.dtype.kind == "f" and not np.array_equal(labels, np.floor(labels))):
-        raise ArgumentError(f"fit: class_weight needs one whole-number label per row, found y of shape {labels.shape}")
-    classes, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    if class_weight == "balanced":
-        per_class = len(labels) / (len(classes) * counts)
-    elif isinstance(class_weight, Mapping):
-        unknown = [key for key in class_weight if key not in classes.tolist()]
-        if unknown:
-            raise ArgumentError(f"fit: class_weight names class {unknown[0]!r}; the labels are {classes.tolist()[:20]}")
-        per_class = np.array([float(class_weight.get(label, 1.0)) for label in classes.tolist()])
-    else:
-        raise KindError(f"fit: class_weight must be 'balanced' or {{class: weight}}, found {class_weight!r}")
-    weight = per_class[codes]
-    return weight if sample_weight is None else weight * np.asarray(sample_weight, dtype=np.float64)
-
-
 def _split(net: Module, rows: Rows, validation: Any, loss: Loss, dtype: str, seed: int) -> tuple[Rows, Rows | None]:
     """(rows to train on, rows to validate on)."""
     if validation is None:
@@ -278,7 +270,9 @@ def _split(net: Module, rows: Rows, validation: Any, loss: Loss, dtype: str, see
         weight = validation[2] if len(validation) == 3 else None
         return rows, check_rows(net, validation[0], validation[1], loss, weight, dtype, "fit: validation")
     if isinstance(validation, bool) or not isinstance(validation, float | int) or not 0.0 < validation < 1.0:
-        raise ArgumentError(f"fit: validation must be a fraction between 0 and 1, or (x, y); found {validation!r}")
+        size = f" of {len(validation)}" if isinstance(validation, tuple | list | np.ndarray) else ""
+        found = f"a {type(validation).__name__}{size}" if size else repr(validation)
+        raise ArgumentError(f"fit: validation must be a fraction between 0 and 1, or (x, y); found {found}")
     count = max(1, round(len(rows) * validation))
     if count >= len(rows):
         raise ArgumentError(f"fit: validation={validation} leaves no row of {len(rows)} to train on")

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.errors import ArgumentError
+from fallline.nn.checks import size
 from fallline.nn.losses import get as get_loss
 from fallline.nn.module import Module
-from fallline.nn.trace import values_of
+from fallline.nn.trace import check_network, values_of
 from fallline.ops import exact, philox
 from fallline.training.step import Rows, StepProgram, check_rows
 
@@ -117,6 +119,9 @@ def check_gradients(
     Returns:
         A report; `report.ok` is the verdict, `print(report)` the table.
     """
+    check_network(net, "check_gradients")
+    if size("check_gradients", "entries", entries) and not net.named_parameters():
+        raise ArgumentError(f"check_gradients: {net!r} has no weights, so there is no gradient to check")
     chosen = get_loss(loss)
     rows = check_rows(net, x, y, chosen, sample_weight, "float64", "check_gradients")
     program = StepProgram(net, rows, chosen, training=training, dtype="float64")

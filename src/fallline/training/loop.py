@@ -21,12 +21,13 @@ from fallline.optim.schedules import Schedule
 from fallline.training.callbacks import Callback
 from fallline.training.evaluate import full_gradient_norm, mean_loss
 from fallline.training.metrics import Metric
-from fallline.training.nonfinite import is_bad, locate
+from fallline.training.nonfinite import bad_entry, is_bad, locate
 from fallline.training.progress import ProgressView
 from fallline.training.run import Run
 from fallline.training.run_folder import CheckpointClock, RunFolder
 from fallline.training.signals import StopRequest, stop_on_signals
 from fallline.training.step import Rows, StepProgram
+from fallline.training.watch import Watch
 
 Array = NDArray[Any]
 log = logging.getLogger("fallline")
@@ -53,29 +54,6 @@ class Settings:
     train_metrics: tuple[Metric, ...]
     train_loss_each_epoch: bool
     checkpoint_every: float
-
-
-@dataclass
-class Watch:
-    """How long a score has not fallen.
-
-    Attributes:
-        tol: a fall counts when it is more than tol·|best|.
-        best: the lowest score so far.
-        stale: epochs since then.
-    """
-
-    tol: float = 0.0
-    best: float = math.inf
-    stale: int = 0
-
-    def observe(self, score: float) -> bool:
-        """Take in an epoch's score; whether it is a new best."""
-        if score < self.best - self.tol * abs(self.best) if math.isfinite(self.best) else score < self.best:
-            self.best, self.stale = score, 0
-            return True
-        self.stale += 1
-        return False
 
 
 @dataclass
@@ -110,7 +88,7 @@ class Training:
         weight = self.rows.weight
         self.mean_weight = 1.0 if weight is None else float(exact.tree_sum(weight)) / len(weight)
         self.early, self.convergence = Watch(), Watch(tol=s.tol)
-        self.good = (self.weights, self.buffers)
+        self.good, self.good_epochs = (self.weights, self.buffers), 0
         self.best: tuple[dict[str, Array], dict[str, Array]] | None = None
         self.clock = CheckpointClock(s.checkpoint_every)
         self.step = 0
@@ -151,7 +129,6 @@ class Training:
         started = time.perf_counter()
         order = batch_order(n, s.seed, epoch) if s.shuffle else np.arange(n)
         seen = 0.0
-        self.good = (self.weights, self.buffers)
         for start in range(0, n, s.batch_size):
             batch = self.rows.take(order[start : start + s.batch_size])
             loss = self._step(batch)
@@ -161,6 +138,9 @@ class Training:
             if stop:
                 self.run.stopped = "interrupted"
                 return
+        if cause := bad_entry(self.values):
+            self._went_bad(f"the update at step {self.step - 1} (epoch {epoch + 1}) made {cause}", self.step - 1)
+            return
         self._after_epoch(epoch, seen / n, time.perf_counter() - started)
 
     def _step(self, batch: Rows) -> float:
@@ -169,14 +149,17 @@ class Training:
         denominator = len(batch) * self.mean_weight
         result = self.program(batch, self.values, denominator, s.seed, self.step)
         if not math.isfinite(result.loss):
-            self._went_bad(batch, denominator, result.loss)
+            self._loss_went_bad(batch, denominator, result.loss)
             return result.loss
+        if self.step % self.steps_per_epoch == 0:  # weights are good once a loss at them was finite
+            self.good, self.good_epochs = (self.weights, self.buffers), self.step // self.steps_per_epoch
         gradients = result.gradients
         if s.clip_value is not None:
             gradients = clip_by_value(gradients, s.clip_value)
         if s.clip_norm is not None:
             gradients, _ = clip_by_global_norm(gradients, s.clip_norm)
-        self.weights, self.state = self.optimizer.update(self.weights, gradients, self.state, self._factor())
+        factor = self._factor(self.step)
+        self.weights, self.state = self.optimizer.update(self.weights, gradients, self.state, factor)
         self.buffers = {**self.buffers, **result.buffers}
         self.run.steps["loss"].append(result.loss)
         self.view.step(self.run)
@@ -187,10 +170,10 @@ class Training:
             self.folder.checkpoint(self.net, self.step)
         return result.loss
 
-    def _factor(self) -> float:
+    def _factor(self, step: int) -> float:
         s = self.settings
         total = s.epochs * self.steps_per_epoch
-        return s.schedule.factor(self.step, self.steps_per_epoch, total, self.schedule_state)
+        return s.schedule.factor(step, self.steps_per_epoch, total, self.schedule_state)
 
     def _after_epoch(self, epoch: int, loss: float, seconds: float) -> None:
         s, run = self.settings, self.run
@@ -202,7 +185,7 @@ class Training:
             for metric in s.metrics:
                 run.record(f"validation_{metric.name}", metric(outputs, self.validation.y))
         self._measure_training(epoch)
-        run.record("learning_rate", self.optimizer.lr * self._factor())
+        run.record("learning_rate", self.optimizer.lr * self._factor(self.step))
         run.record("seconds", seconds)
         run.epochs = epoch + 1
         self.schedule_state = s.schedule.observe(self.schedule_state, score)
@@ -252,6 +235,9 @@ class Training:
         if run.stopped == "nan":
             self.weights, self.buffers = self.good
             log.error(run.problem)
+        if self.best is not None and self.folder is not None:
+            self._put(*self.best)
+            self.folder.best(self.net)
         if s.restore_best and self.best is not None and s.until != "converged":
             self.weights, self.buffers = self.best
         run.state = self.state
@@ -265,25 +251,34 @@ class Training:
         backward = StepProgram(self.net, self.rows, self.loss, training=False, dtype=s.dtype)
         run.gradient_norm = full_gradient_norm(backward, self.rows, self.values)
 
-    def _went_bad(self, batch: Rows, denominator: float, loss: float) -> None:
-        """NaN or infinity: say where from, and go back to the last good weights."""
+    def _loss_went_bad(self, batch: Rows, denominator: float, loss: float) -> None:
+        """A loss of NaN or infinity: find out where it came from."""
         program = self.program.program(len(batch))
         inputs = self.program.inputs(batch, self.values, denominator, self.settings.seed, self.step)
         origin = locate(program, inputs, self.values)
-        rate = self.optimizer.lr * self._factor()
-        epoch = self.step // self.steps_per_epoch
-        kept = f"the weights after epoch {epoch}" if epoch else "the initial weights"
+        epoch = self.step // self.steps_per_epoch + 1
+        self._went_bad(f"the loss became {loss} at step {self.step} (epoch {epoch}): {origin}", self.step)
+
+    def _went_bad(self, what: str, step: int) -> None:
+        """Stop, and say what happened, which weights are kept (see `_conclude`) and what may help."""
+        rate = self.optimizer.lr * self._factor(step)
+        kept = f"the weights after epoch {self.good_epochs}" if self.good_epochs else "the initial weights"
+        if self.settings.restore_best and self.run.best_epoch is not None and self.settings.until != "converged":
+            kept = f"the weights of the best epoch, {self.run.best_epoch + 1},"
         self.run.stopped = "nan"
         self.run.problem = (
-            f"the loss became {loss} at step {self.step} (epoch {epoch + 1}): {origin}; learning rate {rate:g}. "
-            f"Training stopped and {kept} were kept. Try a learning rate of {rate / 10:g}, or clip_norm=1."
+            f"{what}; learning rate {rate:g}. Training stopped and {kept} were kept. "
+            f"Try a learning rate of {rate / 10:g}, or clip_norm=1."
         )
 
     def _store(self) -> None:
         """Put weights and buffers that are finite into the network."""
         if not any(is_bad(array) for array in self.values.values()):
-            self.net.load_parameters(self.weights)
-            self.net.load_buffers(self.buffers)
+            self._put(self.weights, self.buffers)
+
+    def _put(self, weights: dict[str, Array], buffers: dict[str, Array]) -> None:
+        self.net.load_parameters(weights)
+        self.net.load_buffers(buffers)
 
     def _tell(self, method: str, *arguments: int) -> None:
         for callback in self.callbacks:

@@ -112,6 +112,11 @@ METRICS: dict[str, Metric] = {
 }
 
 
+def one_or_several(metrics: Any) -> tuple[Any, ...]:
+    """`metrics=` as a tuple, where a user gave a single one."""
+    return (metrics,) if isinstance(metrics, str | Metric) or callable(metrics) else tuple(metrics)
+
+
 def get(metric: Any) -> Metric:
     """A metric by name, as an object, or made of a function of (outputs, targets)."""
     if isinstance(metric, Metric):

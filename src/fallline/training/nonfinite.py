@@ -18,19 +18,25 @@ def is_bad(array: Array) -> bool:
     return array.dtype.kind == "f" and not bool(np.isfinite(array).all())
 
 
+def bad_entry(values: Mapping[str, Array]) -> str:
+    """The first bad entry among weights and buffers, such as "'0.weight' nan at (0, 1)"; empty if there is none."""
+    for name, array in values.items():
+        if is_bad(array):
+            place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+            return f"{name!r} {array[place]} at {place}"
+    return ""
+
+
 def locate(program: ReferenceProgram, inputs: Mapping[str, Array], names: Mapping[str, Array]) -> str:
     """A clause that names the first bad tensor of a step.
 
     Args:
         program: of the step.
         inputs: what it was given.
-        names: the parameters and buffers among them.
+        names: the parameters and buffers among them, by name.
     """
-    for name in names:
-        if is_bad(np.asarray(inputs[name])):
-            array = np.asarray(inputs[name])
-            place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-            return f"the update before it had made {name!r} {array[place]} at {place}"
+    if cause := bad_entry(names):
+        return f"the update before it had made {cause}"
     values: dict[int, Array] = {}
     for node, value in program.trace(inputs):
         values[id(node)] = value

@@ -40,7 +40,7 @@ class Run:
     network: Module
     loss: Loss
     optimizer: Optimizer
-    history: History = field(default_factory=dict)
+    history: History = field(default_factory=lambda: {"loss": []})
     steps: History = field(default_factory=lambda: {"loss": []})
     stopped: str = ""
     problem: str = ""

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 import platform
 import time
 from importlib.metadata import version
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.errors import RunFolderError
+from fallline.errors import KindError, RunFolderError
 from fallline.nn.model_file import save_network, write_whole
 from fallline.nn.module import Module
 from fallline.training.run import Run
@@ -33,6 +34,8 @@ class RunFolder:
     """
 
     def __init__(self, path: Any, about: dict[str, Any] | None = None, model_extra: dict[str, Any] | None = None):
+        if not isinstance(path, str | os.PathLike):
+            raise KindError(f"run_dir must be a folder's path, found {path!r}")
         self.path = Path(path)
         self.about = about or {}
         self.model_extra = model_extra or {}

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 
 class StopRequest:
@@ -31,7 +32,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
             raise KeyboardInterrupt
         request.signal = number
 
-    ours: dict[int, object] = {}
+    ours: dict[signal.Signals, Any] = {}
     if threading.current_thread() is threading.main_thread():
         defaults = (signal.SIG_DFL, signal.default_int_handler)
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -41,4 +42,4 @@ def stop_on_signals() -> Iterator[StopRequest]:
         yield request
     finally:
         for number, previous in ours.items():
-            signal.signal(number, previous)  # type: ignore[arg-type]
+            signal.signal(number, previous)

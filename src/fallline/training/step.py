@@ -18,6 +18,7 @@ from fallline.errors import ArgumentError, KindError, ShapeError
 from fallline.ir.graph import Graph
 from fallline.ir.transform import retype_floats
 from fallline.ir.types import BATCH, DType, format_shape
+from fallline.nn.checks import as_array, first_place, in_words
 from fallline.nn.losses import FunctionLoss, Loss
 from fallline.nn.losses import get as get_loss
 from fallline.nn.module import Module
@@ -26,10 +27,11 @@ from fallline.nn.trace import (
     SAMPLE_WEIGHT,
     SEED,
     STEP,
+    TracedNetwork,
     X,
     Y,
-    TracedNetwork,
     as_input,
+    check_network,
     remember_input,
     trace_network,
     values_of,
@@ -72,26 +74,27 @@ def check_rows(net: Module, x: Any, y: Any, loss: Loss, sample_weight: Any, dtyp
     Raises:
         ShapeError, KindError, ArgumentError: saying which argument, what was needed and what was found.
     """
+    check_network(net, call)
     inputs = as_input(x, dtype, call)
     if not len(inputs):
         raise ShapeError(f"{call}: x has no rows; there is nothing to learn from")
     if inputs.dtype.kind == "f" and not np.isfinite(inputs).all():
-        place = tuple(int(i) for i in np.argwhere(~np.isfinite(inputs))[0])
+        place = first_place(~np.isfinite(inputs))
         raise ArgumentError(
-            f"{call}: x must be finite, found {inputs[place]} in row {place[0]}"
-            f"{f', column {place[1]}' if len(place) > 1 else ''}; fill or drop it first"
+            f"{call}: x must be finite, found {inputs[place]} in {in_words(place)}; fill or drop it first"
         )
     traced = _trace(net, inputs, training=False)
     remember_input(net, inputs)
     targets = loss.check_targets(y, dtype, traced.outputs.shape[1:])
     if len(targets) != len(inputs):
         raise ShapeError(f"{call}: x has {len(inputs)} rows but y has {len(targets)}; they must agree")
-    weight = None if sample_weight is None else _check_weight(sample_weight, len(inputs), dtype, call)
+    weight = None if sample_weight is None else check_weight(sample_weight, len(inputs), dtype, call)
     return Rows(inputs, targets, weight)
 
 
-def _check_weight(sample_weight: Any, rows: int, dtype: str, call: str) -> Array:
-    weight = np.asarray(sample_weight)
+def check_weight(sample_weight: Any, rows: int, dtype: str, call: str) -> Array:
+    """Sample weights as an array (rows,), finite, ≥ 0, not all 0."""
+    weight = as_array(f"{call}: sample_weight", sample_weight)
     if weight.shape != (rows,):
         raise ShapeError(f"{call}: sample_weight must have shape ({rows},), found {format_shape(weight.shape)}")
     if weight.dtype.kind not in "fiub" or not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
@@ -252,6 +255,7 @@ def loss_and_gradients(
     Returns:
         (loss, gradients): a float, and arrays of each parameter's shape by dotted name.
     """
+    check_network(net, "loss_and_gradients")
     chosen = get_loss(loss)
     rows = check_rows(net, x, y, chosen, sample_weight, net.dtype, "loss_and_gradients")
     program = StepProgram(net, rows, chosen, training=training, dtype=net.dtype)
@@ -266,6 +270,7 @@ def trace(net: Module, x: Any, y: Any = None, loss: Any = None) -> Graph:
     With targets and a loss it is the graph of a training step, in which the nodes that backpropagation
     added are marked; without, that of a prediction. Rows stay symbolic (`n`).
     """
+    check_network(net, "trace")
     if y is None:
         traced = _trace(net, as_input(x, "float32", "trace"), training=False)
         return traced.graph({OUTPUTS: traced.outputs})

@@ -1,0 +1,110 @@
+"""`fallline predict`: one row out per row in, in the same order."""
+
+import csv
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+
+@click.command(short_help="Predict with a model.")
+@click.argument("model")
+@click.argument("data")
+@click.option("--out", type=click.Path(path_type=Path), help="Write to this file (CSV, or Parquet by its ending).")
+@click.option("--proba", is_flag=True, help="Add the probability of each class.")
+@click.option("--no-header", is_flag=True, help="The first row of DATA is data.")
+def predict(model: str, data: str, out: Path | None, proba: bool, no_header: bool) -> int:
+    """Predict each row of DATA with MODEL (a model file or a run folder).
+
+    Writes a column `prediction`, and with --proba one column `probability_CLASS` per class; to standard
+    output without --out.
+    """
+    from fallline.data.sources import read_table
+    from fallline.training.metrics import probabilities
+
+    opened = open_model(model)
+    notices: list[str] = []
+    table = read_table(data, False if no_header else None)
+    outputs = opened.outputs(table, notices)
+    columns: dict[str, NDArray[Any]] = {"prediction": opened.decode(outputs)}
+    if proba:
+        chances = probabilities(outputs) if opened.task == "classification" else opened.predict_proba(table)
+        columns |= {f"probability_{label}": chances[:, i] for i, label in enumerate(opened.classes)}
+    for notice in [*table.notices, *notices]:
+        click.echo(f"note: {notice}", err=True)
+    if out is None:
+        sys.stdout.write(as_csv(columns))
+        sys.stdout.flush()
+    else:
+        write_columns(columns, out)
+        click.echo(f"{len(outputs):,} predictions written to {out}", err=True)
+    return 0
+
+
+def model_path(text: str) -> Path:
+    """A model file, or the one inside a run folder."""
+    path = Path(text)
+    return path / "model.safetensors" if path.is_dir() else path
+
+
+def open_model(text: str) -> Any:
+    """The model of a table in a file or run folder."""
+    from fallline.errors import ArgumentError
+    from fallline.tables.model import TableModel, load
+
+    model = load(model_path(text))
+    if not isinstance(model, TableModel):
+        raise ArgumentError(
+            f"{text!r} is a network without encoders, made in Python: open it there with fl.load and use "
+            "predict; the command line takes models made by `fallline train`"
+        )
+    return model
+
+
+def as_csv(columns: dict[str, NDArray[Any]]) -> str:
+    """CSV text with a header; numbers with all their digits."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*(_cells(values) for values in columns.values()), strict=True))
+    return text.getvalue()
+
+
+def _cells(values: NDArray[Any]) -> list[Any]:
+    return [repr(v) if isinstance(v, float) else v for v in values.tolist()]
+
+
+def write_columns(columns: dict[str, NDArray[Any]], out: Path) -> None:
+    """Write a CSV or, where the name ends so, a Parquet file; whole or not at all."""
+    from fallline.nn.model_file import write_whole
+
+    if out.suffix.lower() in (".parquet", ".pq"):
+        write_whole(out, _parquet(columns))
+    else:
+        write_whole(out, as_csv(columns).encode())
+
+
+def _parquet(columns: dict[str, NDArray[Any]]) -> bytes:
+    """A Parquet file's bytes, by DuckDB."""
+    import tempfile
+
+    from fallline.data.duck import connection, identifier, quoted
+
+    kinds = {"i": "BIGINT", "f": "DOUBLE", "b": "BOOLEAN"}
+    with tempfile.TemporaryDirectory(prefix="fallline-") as folder, connection() as duck:
+        source, target = Path(folder) / "predictions.csv", Path(folder) / "predictions.parquet"
+        source.write_text(as_csv(columns), encoding="utf-8")
+        types = ", ".join(
+            f"{quoted(name)}: {quoted(kinds.get(np.asarray(values).dtype.kind, 'VARCHAR'))}"
+            for name, values in columns.items()
+        )
+        names = ", ".join(identifier(name) for name in columns)
+        duck.execute(
+            f"COPY (SELECT {names} FROM read_csv({quoted(str(source))}, header=true, columns={{{types}}})) "
+            f"TO {quoted(str(target))} (FORMAT parquet)"
+        )
+        return target.read_bytes()

@@ -1,0 +1,81 @@
+"""How things are written for a person: numbers, lists, the command to type next."""
+
+import shlex
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+INDENT = 12
+
+
+def console(quiet: bool = False) -> Console:
+    """Standard output, with colour where it is a terminal; nothing where quiet."""
+    return Console(quiet=quiet, highlight=False)
+
+
+def program() -> str:
+    """How the user calls Fallline: `fallline`, `.venv/bin/fallline`, `python -m fallline`."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return f"{shlex.quote(Path(sys.executable).name)} -m fallline"
+    found = shutil.which(called.name)
+    if found and Path(found).resolve() == called.resolve():
+        return called.name
+    return shlex.quote(str(called)) if called.exists() else "fallline"
+
+
+def command(*words: Any) -> str:
+    """A command line that works when pasted."""
+    return " ".join([program(), *(shlex.quote(str(word)) for word in words)])
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: 1 row, 344 rows, 1,234 rows."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def size(numbers: float) -> str:
+    """Bytes as people say them."""
+    for unit in ("bytes", "kB", "MB"):
+        if numbers < 1000:
+            return f"{numbers:.0f} {unit}" if unit == "bytes" else f"{numbers:.3g} {unit}"
+        numbers /= 1000
+    return f"{numbers:.3g} GB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 0.1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+
+
+def metric_value(name: str, value: float) -> str:
+    """A score with the digits that mean something."""
+    if name in ("accuracy", "balanced_accuracy"):
+        return f"{100 * value:.1f} %"
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def print_listing(console: Console, rows: Sequence[tuple[str, str]]) -> None:
+    """Lines of "word  what there is to say", long ones folded under themselves."""
+    width = (min(console.width, 100) if console.is_terminal else 100) - INDENT
+    for word, text in rows:
+        folded = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+        for number, line in enumerate(folded):
+            label = Text(f"{word if number == 0 else '':<{INDENT}}", style="bold")
+            console.print(label + Text(line), soft_wrap=True)
+
+
+def print_next(console: Console, *words: Any) -> None:
+    """The command to type next, unbroken, so that it can be pasted."""
+    console.print(Text(f"{'next':<{INDENT}}", style="bold") + Text(command(*words), style="cyan"), soft_wrap=True)

@@ -1,0 +1,83 @@
+"""`fallline train`: from a table to a model, a report and the command to type next."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def _numbers(context: Any, parameter: Any, text: str | None) -> tuple[int, ...] | None:
+    """Layer widths: 256,256 → (256, 256); none → ()."""
+    if text is None:
+        return None
+    if text.strip().lower() in ("none", "0", ""):
+        return ()
+    try:
+        widths = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        widths = (0,)
+    if any(width < 1 for width in widths):
+        raise click.BadParameter(f"need widths such as 128 or 256,256, or none for a linear model; found {text!r}")
+    return widths
+
+
+def _batch(context: Any, parameter: Any, text: str | None) -> int | str | None:
+    if text is None or text == "all":
+        return text
+    if not text.isdigit() or int(text) < 1:
+        raise click.BadParameter(f"need a whole number of at least 1, or all; found {text!r}")
+    return int(text)
+
+
+def _fraction_or_file(context: Any, parameter: Any, text: str) -> float | str:
+    try:
+        share = float(text)
+    except ValueError:
+        return text
+    if not 0.0 < share < 1.0:
+        raise click.BadParameter(f"need a share between 0 and 1, such as 0.2, or a file; found {text}")
+    return share
+
+
+@click.command(short_help="Train a network on a table.")
+@click.argument("data")
+@click.option("--target", help="The column to predict: a name, a number from 1, or last.")
+@click.option("--task", type=click.Choice(["auto", "classification", "regression"]), default="auto", show_default=True)
+@click.option(
+    "--validation", callback=_fraction_or_file, default="0.2", show_default=True,
+    help="Share of the rows to choose the best epoch by, or a file.",
+)  # fmt: skip
+@click.option("--test", "test_file", help="A file to score on; without it 20 % of the rows are set aside.")
+@click.option("--no-header", is_flag=True, help="The first row is data; columns are column_1, column_2, …")
+@click.option("--drop", multiple=True, metavar="COLUMN", help="Leave a column out; may be given several times.")
+@click.option("--hidden", callback=_numbers, help="Widths of the hidden layers, such as 256,256; none for none.")
+@click.option("--activation", help="relu, leaky_relu, tanh, sigmoid, gelu, silu, selu, mish, softplus or identity.")
+@click.option("--dropout", type=click.FloatRange(0.0, 1.0, max_open=True), help="Dropout after each hidden layer.")
+@click.option("--init", "init_model", metavar="MODEL", help="Start from this model's weights.")
+@click.option("--optimizer", help="sgd, adam, adamw, rmsprop, adagrad, adadelta, nadam, radam or lion.")
+@click.option("--lr", type=float, help="The learning rate.")
+@click.option("--schedule", help="How the learning rate changes: constant, one_cycle, cosine, …")
+@click.option("--batch", callback=_batch, help="Rows per step; 1 is stochastic, all is batch gradient descent.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training rows.")
+@click.option("--patience", type=click.IntRange(min=1), help="Stop after so many epochs without a better validation.")
+@click.option("--class-weight", type=click.Choice(["balanced"]), help="Give rare classes more weight.")
+@click.option("--weight-column", metavar="COLUMN", help="A column with the weight of each row.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--shards", type=click.IntRange(min=1), default=1, show_default=True, help="Slices of a batch's sums.")
+@click.option("--out", type=click.Path(path_type=Path), help="The run folder to make; runs/NAME-1, … by default.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON and nothing else.")
+def train(data: str, **given: Any) -> int:
+    """Train a network on DATA and write a model, a report and a run folder.
+
+    DATA is a CSV, TSV, JSON lines, Parquet or Arrow file (also .gz), .npz or idx arrays, or the name of a
+    bundled set: digits, iris, wine, breast_cancer, diabetes, penguins.
+    """
+    from fallline.cli.train_job import TrainJob
+
+    job = TrainJob(data, given)
+    result = job.run()
+    if given["as_json"]:
+        click.echo(json.dumps(job.summary(result)))
+    return job.exit_code(result)

@@ -1,0 +1,97 @@
+"""The network for a table: embeddings for categories, a multilayer perceptron, and a direct linear path."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from fallline import nn
+from fallline.errors import ModelFileError
+from fallline.nn.activations import by_name
+from fallline.nn.init import Normal
+from fallline.ops import functions as f
+from fallline.ops.tensor import Tensor
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """All that decides a table network's shape, as JSON can hold it.
+
+    Attributes:
+        dense: how many of the encoded columns are numbers (they come first).
+        embedded: (categories, features) of each code column, in order.
+        hidden: width of each hidden layer.
+        outputs: logits (one per class) or 1.
+        activation: a name of `nn.activations`.
+        dropout: probability after each hidden layer.
+    """
+
+    dense: int
+    embedded: tuple[tuple[int, int], ...]
+    hidden: tuple[int, ...]
+    outputs: int
+    activation: str = "relu"
+    dropout: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values for `from_json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, saved: Any) -> Self:
+        """The plan that `to_json` wrote."""
+        try:
+            embedded = tuple((int(count), int(width)) for count, width in saved["embedded"])
+            hidden = tuple(int(width) for width in saved["hidden"])
+            return cls(
+                int(saved["dense"]),
+                embedded,
+                hidden,
+                int(saved["outputs"]),
+                str(saved["activation"]),
+                float(saved["dropout"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(f"the network's plan in the file is damaged: {error}") from None
+
+
+class TableNetwork(nn.Module):
+    """outputs = layers([numbers, embeddings]) + direct([numbers, embeddings]).
+
+    The direct path is a linear model beside the deep one, so that the sum is at least as able as either
+    (Cheng et al. 2016, "Wide & Deep Learning", arXiv:1606.07792). It starts at 0.
+
+    Shapes: x (rows, dense + codes) → (rows, outputs).
+    """
+
+    def __init__(self, plan: NetworkPlan, seed: int = 0) -> None:
+        super().__init__(seed)
+        self.plan = plan
+        self.embeddings = [nn.Embedding(count, width, init=Normal(0.1)) for count, width in plan.embedded]
+        width = plan.dense + sum(features for _, features in plan.embedded)
+        self.direct = nn.Linear(width, plan.outputs, init="zeros")
+        layers: list[nn.Module] = []
+        for size in plan.hidden:
+            init = "he_normal" if plan.activation in ("relu", "leaky_relu") else "glorot_normal"
+            layers += [nn.Linear(width, size, init=init), by_name(plan.activation)]
+            if plan.dropout:
+                layers.append(nn.Dropout(plan.dropout))
+            width = size
+        if plan.hidden:
+            layers.append(nn.Linear(width, plan.outputs, init="lecun_normal"))
+        self.layers = nn.Sequential(*layers) if layers else None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Logits, or the standardised value."""
+        parts = [x[:, : self.plan.dense]] if self.plan.dense else []
+        for number, embedding in enumerate(self.embeddings):
+            parts.append(embedding(x[:, self.plan.dense + number].astype("int64")))
+        joined = f.concatenate(parts, axis=-1)  # (rows, width)
+        direct = self.direct(joined)
+        return direct if self.layers is None else direct + self.layers(joined)
+
+    def describe(self) -> str:
+        """The plan in one line."""
+        plan = self.plan
+        names = [f"{count}→{width}" for count, width in plan.embedded]
+        inputs = f"{plan.dense} numbers" + (f", embeddings {', '.join(names)}" if names else "")
+        hidden = " → ".join(map(str, plan.hidden)) or "none"
+        return f"{inputs}; hidden {hidden}, {plan.activation}, dropout {plan.dropout:g}; {plan.outputs} outputs"

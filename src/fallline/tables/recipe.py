@@ -1,0 +1,62 @@
+"""The default recipe for tables: what `fallline train` decides where the user says nothing.
+
+Each choice stands here, with its reason; `docs/results/tables.md` shows what the whole of them reaches.
+"""
+
+from dataclasses import dataclass
+
+from fallline.data.encoders import TableEncoder
+from fallline.tables.network import NetworkPlan
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Training settings for a table of some size."""
+
+    hidden: tuple[int, ...]
+    activation: str
+    dropout: float
+    optimizer: str
+    learning_rate: float
+    weight_decay: float
+    schedule: str
+    batch_size: int | str
+    epochs: int
+
+
+def default_recipe(rows: int) -> Recipe:
+    """The recipe for so many training rows.
+
+    - AdamW with a one-cycle schedule: warm-up guards the first steps, the long decay to 0 does what much
+      tuning of a constant rate would (Smith & Topin 2018, arXiv:1708.07120).
+    - Few rows: a small network, dropout and strong weight decay, since the linear path alone is near the
+      best there; many rows: width pays.
+    - About 4,000 to 30,000 steps: enough for the validation loss to turn; the best epoch is kept.
+    """
+    small = rows < 2_000
+    hidden = (64, 64) if small else (128, 128) if rows < 10_000 else (256, 256)
+    batch_size = 32 if small else 64 if rows < 10_000 else 256
+    steps_per_epoch = max(1, -(-rows // batch_size))
+    epochs = int(min(100, max(30, 4_000 // steps_per_epoch)))
+    return Recipe(
+        hidden=hidden,
+        activation="relu",
+        dropout=0.3 if small else 0.1,
+        optimizer="adamw",
+        learning_rate=2e-3,
+        weight_decay=0.1 if small else 0.02,
+        schedule="one_cycle",
+        batch_size=batch_size,
+        epochs=epochs,
+    )
+
+
+def embedding_width(categories: int) -> int:
+    """How many features a category's embedding has: it grows slowly, 8 at 20 categories, 16 at 100 or more."""
+    return min(16, 2 + categories // 3)
+
+
+def network_plan(encoder: TableEncoder, outputs: int, recipe: Recipe) -> NetworkPlan:
+    """The network's shape for encoded columns."""
+    embedded = tuple((count, embedding_width(count)) for _, count in encoder.embedded)
+    return NetworkPlan(encoder.dense_width, embedded, recipe.hidden, outputs, recipe.activation, recipe.dropout)

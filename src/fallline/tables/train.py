@@ -1,0 +1,163 @@
+"""From a prepared table to a model: train and score."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fallline import optim
+from fallline.data.targets import ClassTarget, NumberTarget
+from fallline.nn.losses import get as get_loss
+from fallline.nn.trace import values_of
+from fallline.optim.schedules import by_name as schedule_by_name
+from fallline.tables.model import KEY, TableModel
+from fallline.tables.network import TableNetwork
+from fallline.tables.prepare import Prepared, TableOptions
+from fallline.tables.recipe import Recipe
+from fallline.training.callbacks import Callback
+from fallline.training.fit import fit
+from fallline.training.progress import ProgressView
+from fallline.training.run import Run
+from fallline.training.run_folder import RunFolder
+from fallline.training.step import StepProgram, check_rows
+
+Array = NDArray[Any]
+
+
+@dataclass
+class TableRun:
+    """A finished training on a table.
+
+    Attributes:
+        model: encoders and network.
+        run: the training.
+        prepared: what was decided before it.
+        scores: metrics on the test rows; the first is the one that counts.
+        validation_scores: the same on the validation rows.
+        outputs: the network's outputs on the test rows.
+        seconds: from reading to scoring.
+    """
+
+    model: TableModel
+    run: Run
+    prepared: Prepared
+    scores: dict[str, float]
+    validation_scores: dict[str, float]
+    outputs: Array
+    seconds: float
+
+
+def train_table(
+    prepared: Prepared,
+    options: TableOptions,
+    *,
+    folder: Path | None = None,
+    about: dict[str, Any] | None = None,
+    progress: bool | ProgressView | None = None,
+    callbacks: tuple[Callback, ...] = (),
+) -> TableRun:
+    """Train on a prepared table and score the result.
+
+    Args:
+        prepared: from `prepare`.
+        options: the same as given to it.
+        folder: the run folder to make, or None for none.
+        about: JSON values for run.json and the model file.
+        progress: as in `fl.fit`.
+        callbacks: as in `fl.fit`.
+    """
+    started = time.perf_counter()
+    network = make_network(prepared, options)
+    model = TableModel(network, prepared.encoder, prepared.codec, prepared.plan, about or {})
+    recipe, codec = prepared.recipe, prepared.codec
+    run_folder = None if folder is None else RunFolder(folder, about, {KEY: model.to_json()})
+    x, y = prepared.matrices["training"]
+    run = fit(
+        network,
+        x,
+        y,
+        loss=model.loss,
+        optimizer=make_optimizer(recipe),
+        batch_size=recipe.batch_size,
+        epochs=recipe.epochs,
+        patience=options.patience,
+        schedule=schedule_by_name(recipe.schedule),
+        validation=prepared.matrices["validation"],
+        metrics=("accuracy",) if isinstance(codec, ClassTarget) else (_unscaled_rmse(codec),),
+        sample_weight=prepared.weights,
+        class_weight=options.class_weight,
+        seed=options.seed,
+        threads=options.threads,
+        shards=options.shards,
+        run_dir=run_folder,
+        progress=progress,
+        callbacks=callbacks,
+    )
+    outputs, scores = _score(model, prepared, "test")
+    _, validation_scores = _score(model, prepared, "validation")
+    if run_folder is not None:
+        metric = prepared.metric
+        run_folder.about |= {
+            "metric": metric,
+            "score": scores[metric],
+            "validation_score": validation_scores[metric],
+            "rows": {name: len(part) for name, part in prepared.parts.items()},
+        }
+        run_folder.write_about(run)
+    return TableRun(model, run, prepared, scores, validation_scores, outputs, time.perf_counter() - started)
+
+
+def make_network(prepared: Prepared, options: TableOptions) -> TableNetwork:
+    """The network before training: drawn from the seed, or the weights of `options.init`."""
+    if options.init is not None:
+        return options.init.trainable_network()
+    return TableNetwork(prepared.plan, options.seed)
+
+
+def make_optimizer(recipe: Recipe) -> optim.Optimizer:
+    """The recipe's optimizer; biases and embeddings are not decayed."""
+    rule = optim.RULES.get(recipe.optimizer)
+    decays = rule is not None and rule.name == "adamw"
+    hyper: dict[str, Any] = {"weight_decay": recipe.weight_decay} if decays else {}
+    return optim.by_name(recipe.optimizer, lr=recipe.learning_rate, **hyper)
+
+
+def seconds_per_epoch(prepared: Prepared, network: TableNetwork, loss: str) -> float:
+    """What an epoch will take, from timing the gradients of three batches at the current weights."""
+    x, y = prepared.matrices["training"]
+    size = min(_rows(prepared.recipe.batch_size, len(x)), len(x))
+    rows = check_rows(network, x[:size], y[:size], get_loss(loss), None, "float32", "train")
+    program = StepProgram(network, rows, get_loss(loss))
+    values = values_of(network)
+    times = []
+    for _ in range(4):
+        started = time.perf_counter()
+        program(rows, values, float(size))
+        times.append(time.perf_counter() - started)
+    return float(np.median(times[1:])) * 1.3 * -(-len(x) // size)  # the update adds about a third
+
+
+def _rows(batch_size: int | str, rows: int) -> int:
+    return rows if isinstance(batch_size, str) else batch_size
+
+
+def _unscaled_rmse(codec: NumberTarget) -> Callable[[Array, Array], float]:
+    """The root mean squared error in the target's units, from standardised values."""
+
+    def rmse(outputs: Array, targets: Array) -> float:
+        return float(np.sqrt(np.mean((outputs - targets) ** 2)) * codec.deviation)
+
+    return rmse
+
+
+def _score(model: TableModel, prepared: Prepared, part: str) -> tuple[Array, dict[str, float]]:
+    table = prepared.parts[part]
+    told: list[str] = []
+    outputs = model.outputs(table, told)
+    scores = model.score(outputs, table, told)
+    prepared.notices += [notice for notice in told if notice not in prepared.notices]
+    return outputs, scores
