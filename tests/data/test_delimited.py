@@ -208,3 +208,45 @@ def test_a_bad_file_is_told_in_a_sentence(tmp_path: Path, content: bytes | str, 
         read_table(name)
     assert str(problem.value).startswith(name)
     assert sentence in str(problem.value)
+
+
+ODDITIES = [
+    ",",
+    ";",
+    "\t",
+    '"',
+    "'",
+    "\n",
+    "\r\n",
+    "\r",
+    " ",
+    "a",
+    "1",
+    "-",
+    "?",
+    "é",
+    "\\",
+    "|",
+    "\ufeff",
+    "x,y\n",
+    "1,2\n",
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from(ODDITIES), max_size=25),
+    st.sampled_from([".csv", ".tsv", ".jsonl"]),
+    st.sampled_from([None, True, False]),
+)
+def test_whatever_a_file_holds_it_is_read_or_refused(parts: list[str], ending: str, header: bool | None) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        name = write(Path(folder), "".join(parts), "t" + ending)
+        try:
+            columns = read_table(name, header=header).columns.values()
+        except DataError as problem:
+            sentence = str(problem)
+        else:
+            sentence = name
+            assert len({len(column) for column in columns} - {0}) == 1
+    assert sentence.startswith(name)

@@ -133,7 +133,10 @@ def test_json_array_and_absent_names(tmp_path: Path) -> None:
         ('{"a": 1}\n\n3\n', "line 3: expected an object such as"),
         ("[1, 2]\n[3, 4]\n", "line 1: expected an object such as"),
         ('{"a": 1}\n{"a": }\n', "line 2: this is not JSON (Expecting value, column 7)"),
-        ('{"a": 1}\n{"a": [1, 2]}\n', "line 2, column 'a': expected a number, text, true, false or null, found list [1, 2]."),
+        (
+            '{"a": 1}\n{"a": [1, 2]}\n',
+            "line 2, column 'a': expected a number, text, true, false or null, found list [1, 2].",
+        ),
         ('{"a": {"b": 1}}\n', "line 1, column 'a': expected a number, text, true, false or null, found dict {'b': 1}."),
         ('{"a": 1, "a": 2}\n', "line 1: the name 'a' occurs twice in one object."),
         ("[]", "holds no objects"),
@@ -202,7 +205,9 @@ def test_damaged_files_are_told(tmp_path: Path) -> None:
     objects = io.BytesIO()
     np.savez(objects, x=np.array([{}], dtype=object), allow_pickle=True)
     assert "no Python objects" in sentence("o.npz", objects.getvalue())
-    assert "announces 2 × 3 × 4 values in 40 bytes and has 39" in sentence("t-idx3-ubyte", idx(np.zeros((2, 3, 4)))[:-1])
+    assert "announces 2 × 3 × 4 values in 40 bytes and has 39" in sentence(
+        "t-idx3-ubyte", idx(np.zeros((2, 3, 4)))[:-1]
+    )
     assert "is no idx file: it begins with 61 62" in sentence("u-idx3-ubyte", b"ab")
     nested = io.BytesIO()
     parquet.write_table(pa.table({"a": [[1], [2]]}), nested)
@@ -233,7 +238,7 @@ def test_missing_and_unknown_files_are_told(tmp_path: Path) -> None:
     (tmp_path / "t.foo").write_bytes(b"PK")
     with pytest.raises(DataError, match=r"has the ending '\.foo', which does not tell how to read it.*\.parquet"):
         read_table(tmp_path / "t.foo")
-    with pytest.raises(KindError, match="A table is read from a path, .* not from int"):
+    with pytest.raises(KindError, match=r"A table is read from a path, .* not from int"):
         read_table(3)
 
 

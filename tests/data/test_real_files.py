@@ -120,5 +120,5 @@ def test_published_figures_of_the_bundled_sets() -> None:
 
 
 def test_an_unknown_sample_is_told() -> None:
-    with pytest.raises(ArgumentError, match="There is no bundled data set 'irys': did you mean 'iris'?"):
+    with pytest.raises(ArgumentError, match=r"There is no bundled data set 'irys': did you mean 'iris'\?"):
         load_sample("irys")

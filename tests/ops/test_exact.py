@@ -127,17 +127,14 @@ def halves(values: list[float]) -> float:
     return halves([a + b for a, b in zip(first, second, strict=False)] + first[len(second) :])
 
 
-# 1e16 + 1 rounds back to 1e16, so every other order of these gives another sum.
-ORDER_MATTERS = [1e16, 1.0, -1e16, 1.0, 3.0, 1e16, 1.0]
-
-
 def test_the_order_of_a_tree_sum() -> None:
-    # by hand: [1e16 + 3, 1 + 1e16, −1e16 + 1, 1] → [(1e16 + 4) + (−1e16 + 1), 1e16 + 1] → [5, 1e16] → 1e16 + 5
-    assert 1e16 + 3.0 == 1e16 + 4.0
-    assert -1e16 + 1.0 == -1e16
-    assert exact.tree_sum(ORDER_MATTERS) == ((1e16 + 4.0) + -1e16) + ((1.0 + 1e16) + 1.0) == 1e16 + 4.0
-    assert exact.tree_sum(ORDER_MATTERS) != math.fsum(ORDER_MATTERS)
-    assert exact.tree_sum(ORDER_MATTERS) != sum(ORDER_MATTERS)
+    # Neighbours of 1e16 are 2 apart, so that every order of these five rounds to another sum.
+    values = [1.0, 1e16, -1e16, 1.0, 3.0]
+    # by hand: [1 + 1, 1e16 + 3, −1e16] = [2, 1e16 + 4, −1e16] → [2 − 1e16, 1e16 + 4] → 6
+    assert exact.tree_sum(values) == 6.0
+    assert ((1.0 + 1e16) + (-1e16 + 1.0)) + 3.0 == 3.0, "by neighbours"
+    assert (((1.0 + 1e16) + -1e16) + 1.0) + 3.0 == 4.0, "one after the other"
+    assert math.fsum(values) == 5.0, "exactly"
 
 
 @given(st.lists(st.floats(-1e16, 1e16), min_size=1, max_size=70))

@@ -1,8 +1,5 @@
 """The random numbers: published vectors, frozen bits, layout, distribution."""
 
-import re
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -152,8 +149,3 @@ def test_the_inverse_normal_distribution_function() -> None:
     p = np.array([0.0749999, 0.075, 0.0750001, 0.925, 1e-12, np.exp(-25.0)])  # where one approximation ends
     np.testing.assert_allclose(philox.inverse_normal(p), special.ndtri(p), rtol=1e-13)
     assert philox.inverse_normal(0.5) == 0.0
-
-
-def test_the_file_says_that_its_bits_are_frozen() -> None:
-    assert re.search(r"These bits are frozen", philox.__doc__ or "")
-    assert Path(philox.__file__).name == "philox.py"

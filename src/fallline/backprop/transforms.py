@@ -11,7 +11,7 @@ from fallline.errors import ArgumentError, KindError
 from fallline.ir.graph import Graph
 from fallline.ops.functions import sum as sum_of
 from fallline.ops.leaf import make_input
-from fallline.ops.tensor import Tensor, as_tensor, is_symbolic
+from fallline.ops.tensor import Tensor, apply, as_tensor, is_symbolic
 
 Function = Callable[..., Any]
 
@@ -78,11 +78,15 @@ def hvp(fn: Function) -> Function:
 
 
 def _as_variable(value: Any, place: int) -> Tensor:
-    """An argument to differentiate by: a float tensor; whole numbers become floats."""
+    """An argument to differentiate by, as a node of its own; whole numbers become floats.
+
+    Its own, because the same tensor may also come in by another argument or from around the function,
+    and those uses of it are constants of this derivative.
+    """
     tensor = as_tensor(float(value) if isinstance(value, int) else value)
     if not tensor.dtype.is_float:
         raise KindError(f"fl.grad: can only differentiate by floats, argument {place} holds {tensor.dtype}")
-    return tensor
+    return apply("reshape", tensor, shape=tensor.shape)
 
 
 def call_traced(fn: Function, arguments: tuple[Any, ...], places: tuple[int, ...], caller: str) -> tuple[Any, ...]:

@@ -46,11 +46,11 @@ def _array(content: str, source: str) -> tuple[list[dict[str, Any]], None]:
     first_line = content.lstrip().split("\n", 1)[0]
     try:
         entries = json.loads(content, object_pairs_hook=_Pairs)
-    except json.JSONDecodeError as problem:
+    except (ValueError, RecursionError) as problem:
         if _is_json(first_line):  # lines that are arrays, not one array
             _object(json.loads(first_line), f"{source}, line 1")
         raise DataError(
-            f"{source}, line {problem.lineno}: this is not JSON ({problem.msg}, column {problem.colno}). "
+            f"{source}, line {getattr(problem, 'lineno', 1)}: this is not JSON ({_complaint(problem)}). "
             f"Correct that line."
         ) from None
     return [_object(entry, f"{source}, entry {i}") for i, entry in enumerate(entries, start=1)], None
@@ -63,9 +63,9 @@ class _Pairs(list[tuple[str, Any]]):
 def _parse(line: str, source: str, number: int) -> Any:
     try:
         return json.loads(line, object_pairs_hook=_Pairs)
-    except json.JSONDecodeError as problem:
+    except (ValueError, RecursionError) as problem:
         raise DataError(
-            f"{source}, line {number}: this is not JSON ({problem.msg}, column {problem.colno}); expected one object a "
+            f"{source}, line {number}: this is not JSON ({_complaint(problem)}); expected one object a "
             f'line, such as {{"age": 31, "city": "Bern"}}.'
         ) from None
 
@@ -73,9 +73,16 @@ def _parse(line: str, source: str, number: int) -> Any:
 def _is_json(text: str) -> bool:
     try:
         json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return False
     return True
+
+
+def _complaint(problem: ValueError | RecursionError) -> str:
+    """What the reader found, such as "Expecting value, column 7"."""
+    if isinstance(problem, json.JSONDecodeError):
+        return f"{problem.msg}, column {problem.colno}"
+    return "nested too deeply" if isinstance(problem, RecursionError) else str(problem)
 
 
 def _object(entry: Any, place: str) -> dict[str, Any]:

@@ -19,7 +19,9 @@ def standard(present: NDArray[np.float64]) -> tuple[float, float]:
     low, high = float(present.min()), float(present.max())
     if low == high:
         return low, 0.0
-    scale = 1.0 if max(-low, high) < 2.0**500 else 2.0**-520  # a power of two: squares do not overflow, bits stay
+    size = max(-low, high)
+    # A power of two changes no bit of a number, and keeps the squares of very large and very small ones in range.
+    scale = 2.0**-520 if size >= 2.0**500 else 2.0**520 if size < 2.0**-500 else 1.0
     mean, deviation = exact.mean_and_deviation(present * scale)
     return float(mean) / scale, float(deviation) / scale
 

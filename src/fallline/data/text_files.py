@@ -22,6 +22,7 @@ _MAGIC = {
     b"SQLite format 3": "an SQLite database",
     b"DUCK": "a DuckDB database",
 }
+_ODD_BLANKS = "\t\f\v\u00a0\u2007\u202f\u3000\ufeff"
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
@@ -35,6 +36,7 @@ class TextFile:
         notices: what was done that a person should know.
         lines: the number of lines that are not blank.
         has_quotes: whether a double quote occurs.
+        odd_blanks: the characters besides the space that are blanks and occur.
         even: one kind of line ending throughout, and no blank line before the last row.
     """
 
@@ -43,6 +45,7 @@ class TextFile:
     notices: tuple[str, ...]
     lines: int
     has_quotes: bool
+    odd_blanks: frozenset[str]
     even: bool
 
 
@@ -70,8 +73,6 @@ def prepare_text(path: Path, folder: Path, source: str) -> TextFile:
         DataError: the file is empty, or not text.
     """
     data = path.read_bytes()
-    if not data.strip():
-        raise DataError(f"{source} is empty: there is no row to read.")
     for magic, meaning in _MAGIC.items():
         if data.startswith(magic):
             raise DataError(
@@ -79,13 +80,17 @@ def prepare_text(path: Path, folder: Path, source: str) -> TextFile:
             )
     notices: list[str] = []
     clean, encoding = _as_utf8(data, source)
+    if not clean.strip():
+        raise DataError(f"{source} is empty: there is no row to read.")
     if encoding == "cp1252":
         notices.append(f"{source} is not UTF-8 (line {_first_bad_line(data)}): read as Latin-1.")
     if clean is not data:
         path = folder / "utf8.txt"
         path.write_bytes(clean)
     body = clean.rstrip(b" \r\n")
-    blank = len(re.findall(rb"(?:^|\n)(?=[ ]*\r?\n)", body))
+    suspicious = any(mark in body for mark in (b"\n\n", b"\n\r", b"\n ")) or body[:1] in b" \r\n"
+    blank = len(re.findall(rb"(?:^|\n)(?=[ ]*\r?\n)", body)) if suspicious else 0
+    odd_blanks = {mark for mark in _ODD_BLANKS if mark.encode() in body} | set("\r\n" if b'"' in body else "")
     pairs, returns, ends = (body.count(mark) for mark in (b"\r\n", b"\r", b"\n"))
     return TextFile(
         path=path,
@@ -93,6 +98,7 @@ def prepare_text(path: Path, folder: Path, source: str) -> TextFile:
         notices=tuple(notices),
         lines=ends + 1 - blank,
         has_quotes=b'"' in body,
+        odd_blanks=frozenset(odd_blanks),
         even=blank == 0 and returns == pairs and pairs in (0, ends),
     )
 

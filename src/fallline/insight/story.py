@@ -76,10 +76,8 @@ class WeightStory:
         return "\n".join(
             [
                 f"{self.weight} = {self.before:.6g}, where the loss of {self.rows:,} rows is L = {self.loss:.6g}",
-                "",
                 "Backpropagation tells how the loss changes with it: dL/dw = Σ over rows of activation × delta",
                 *self._table(),
-                "",
                 "Gradient descent uses that, one small step downhill:",
                 f"  {self._update_line()}",
             ]

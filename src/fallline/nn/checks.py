@@ -48,8 +48,8 @@ def as_floats(what: str, array: Array, dtype: str) -> Array:
         if lost.any():
             place = first_place(lost)
             raise ArgumentError(
-                f"{what} holds {float(array[place])!r} in {in_words(place)}, more than {dtype} can hold; "
-                "scale it down, or use dtype='float64'"
+                f"{what} must fit {dtype}, found {float(array[place])!r} in {in_words(place)}; "
+                "scale down, or use dtype='float64'"
             )
     return floats
 

@@ -21,6 +21,7 @@ from fallline.ir.serialize import graph_from_json, graph_to_json
 from fallline.ir.transform import substitute
 from fallline.ir.types import DType, format_shape
 from fallline.nn.module import Buffer, Module, Parameter
+from fallline.nn.stored_graph import check_prediction_graph
 from fallline.nn.trace import SEED, STEP, X, current_trace, trace_network, values_of
 from fallline.ops.tensor import Tensor
 
@@ -48,7 +49,7 @@ class StoredNetwork(Module):
                 leaf = Buffer(values[name])
             else:
                 leaf = Parameter(node.type.shape, "zeros")  # type: ignore[arg-type]
-                leaf.value = values[name]
+            leaf.value = values[name]  # in the dtype of the file
             self._leaves_by_name[name] = leaf
 
     def children(self) -> Any:
@@ -209,14 +210,7 @@ def network_from(arrays: dict[str, Array], metadata: dict[str, Any], path: Any, 
             into.load_buffers({name: array for name, array in named.items() if name in buffers})
             return into
         graph = graph_from_json(metadata["graph"], arrays)
-        for name in (X, SEED, STEP):
-            if name not in graph.inputs:
-                raise ModelFileError(f"the stored graph has no input {name!r}")
-        for name, node in graph.inputs.items():
-            if not name.startswith("@") and (name not in named or named[name].shape != node.type.shape):
-                raise ModelFileError(f"the tensor {name!r} of shape {format_shape(node.type.shape)} is missing")
-        if "outputs" not in graph.outputs:
-            raise ModelFileError("the stored graph has no outputs")
+        check_prediction_graph(graph, named)
         return StoredNetwork(graph, named, metadata)
-    except (FalllineError, KeyError, TypeError) as error:
+    except (FalllineError, KeyError, TypeError, RecursionError) as error:
         raise ModelFileError(f"{str(path)!r} does not fit: {error}") from None

@@ -2,8 +2,9 @@
 
 Each is a straight line of emitter instructions (no loop, no table, no call of libm), so that its bits are
 the same wherever IEEE 754 holds. float32 is computed in float32, except `power`. NaN propagates; infinities,
-signed zeros, overflow and gradual underflow are as in C99, Annex F. "Error" below is the largest distance
-from the true value that was met in a million points, in units in the last place of the result.
+signed zeros, overflow and gradual underflow are as in C99, Annex F. "Error" is the largest distance from the
+true value that was met, in units in the last place of the result (ulp), among every fifth float32 and 20 million
+float64 numbers, with a fused multiply-add rounded once.
 Sources: Cody & Waite 1980, *Software Manual for the Elementary Functions*; FreeBSD msun (logarithm).
 """
 
@@ -18,6 +19,7 @@ from fallline.ops.special_parts import (
     format_of,
     half_expm1,
     log_one_plus,
+    natural_log,
     nearest_exponent,
     number,
     over_one_plus,
@@ -34,31 +36,29 @@ __all__ = ["exp", "log", "expm1", "log1p", "tanh", "sigmoid", "softplus", "erf",
 
 
 def exp(e: Emitter, x: Value) -> Value:
-    """eˣ = 2ⁿ·eʳ with x = n·ln 2 + r, |r| ≤ ln2/2. Error: XX."""
+    """eˣ = 2ⁿ·eʳ with x = n·ln 2 + r, |r| ≤ ln2/2.
+
+    Error: 0.88 ulp (float32), 0.90 ulp (float64).
+    """
     f = format_of(e, x)
     return bounded_exp(e, at_most(e, at_least(e, x, f.exp_low), f.exp_high))
 
 
 def log(e: Emitter, x: Value) -> Value:
-    """ln x = k·ln 2 + ln m with x = m·2ᵏ, √½ ≤ m < √2. Error: XX.
+    """ln x = k·ln 2 + ln m with x = m·2ᵏ, √½ ≤ m < √2.
 
     A subnormal x is scaled up first. log(±0) = −∞, log(x < 0) = NaN.
+
+    Error: 0.83 ulp (float32), 0.92 ulp (float64).
     """
-    f = format_of(e, x)
-    subnormal = e.less(x, number(e, x, f.smallest_normal))
-    steps = f.digits + 2
-    scaled = e.select(subnormal, e.multiply(x, number(e, x, 2.0**steps)), x)
-    offset = number(e, x, 2.0**f.digits + f.bias)
-    offset = e.select(subnormal, number(e, x, 2.0**f.digits + f.bias + steps), offset)
-    biased, m = split_at_sqrt_half(e, scaled, f.bias)
-    k = as_float(e, biased, offset, f)
-    remainder = e.subtract(m, number(e, x, 1.0))
-    value = log_one_plus(e, remainder, e.multiply(k, number(e, x, f.ln2_low)))
-    return at_log_edges(e, x, e.fma(k, number(e, x, f.ln2_high), value))
+    return natural_log(e, x)
 
 
 def expm1(e: Emitter, x: Value) -> Value:
-    """eˣ − 1, exact to the last places near 0, where it is x + x²/2 + …. Error: XX."""
+    """eˣ − 1, exact to the last places near 0, where it is x + x²/2 + ….
+
+    Error: 1.32 ulp (float32), 1.35 ulp (float64).
+    """
     f = format_of(e, x)
     half, _ = half_expm1(e, at_most(e, at_least(e, x, f.expm1_low), f.exp_high))
     # Below, expm1(x) rounds to x; halving would cost a subnormal its last bit, and −0 its sign.
@@ -67,10 +67,12 @@ def expm1(e: Emitter, x: Value) -> Value:
 
 
 def log1p(e: Emitter, x: Value) -> Value:
-    """ln(1 + x), exact to the last places near 0, where it is x − x²/2 + …. Error: XX.
+    """ln(1 + x), exact to the last places near 0, where it is x − x²/2 + ….
 
     k comes from 1 + x, which is rounded; 2⁻ᵏ·(1 + x) − 1 = 2⁻ᵏ·x + (2⁻ᵏ − 1) is formed anew from x.
     All of it is divided by 4, so that 2⁻ᵏ is a normal number for the largest x.
+
+    Error: 1.40 ulp (float32), 1.47 ulp (float64).
     """
     f = format_of(e, x)
     quarter = number(e, x, 0.25)
@@ -85,22 +87,30 @@ def log1p(e: Emitter, x: Value) -> Value:
 
 
 def tanh(e: Emitter, x: Value) -> Value:
-    """tanh x = h/(1 + h) with h = (e^(2|x|) − 1)/2, and the sign of x: exactly odd. Error: XX."""
+    """tanh x = h/(1 + h) with h = (e^(2|x|) − 1)/2, and the sign of x: exactly odd.
+
+    Error: 1.00 ulp (float32), 1.36 ulp (float64).
+    """
     magnitude = at_most(e, e.absolute(x), format_of(e, x).tanh_top)
     half, low = half_expm1(e, e.add(magnitude, magnitude))
     return with_sign(e, over_one_plus(e, half, half, low, low), sign_bit(e, x))
 
 
 def sigmoid(e: Emitter, x: Value) -> Value:
-    """1/(1 + e⁻ˣ), computed as t/(1 + t) or 1/(1 + t) with t = e^−|x|, which never overflows. Error: XX."""
+    """1/(1 + e⁻ˣ), computed as t/(1 + t) or 1/(1 + t) with t = e^−|x|, which never overflows.
+
+    Error: 1.48 ulp (float32), 1.46 ulp (float64).
+    """
     t = _exp_of_minus_magnitude(e, x)
     return over_one_plus(e, e.select(e.less(x, number(e, x, 0.0)), t, number(e, x, 1.0)), t)
 
 
 def softplus(e: Emitter, x: Value) -> Value:
-    """ln(1 + eˣ) = max(x, 0) + ln(1 + t) with t = e^−|x| ≤ 1. Error: XX.
+    """ln(1 + eˣ) = max(x, 0) + ln(1 + t) with t = e^−|x| ≤ 1.
 
     For t > ½, ln(1 + t) = ln 2 + ln(1 + (t − 1)/2), in which t − 1 is exact.
+
+    Error: 1.66 ulp (float32), 1.66 ulp (float64).
     """
     f = format_of(e, x)
     zero, half = number(e, x, 0.0), number(e, x, 0.5)
@@ -113,9 +123,11 @@ def softplus(e: Emitter, x: Value) -> Value:
 
 
 def erf(e: Emitter, x: Value) -> Value:
-    """2/√π·∫₀ˣ e^(−t²) dt, exactly odd. Error: XX.
+    """2/√π·∫₀ˣ e^(−t²) dt, exactly odd.
 
     Near 0 it is x + x·P(x²), elsewhere 1 − exp(Q(|x|)), where Q approximates ln(1 − erf).
+
+    Error: 1.32 ulp (float32), 1.14 ulp (float64).
     """
     f = format_of(e, x)
     magnitude = at_most(e, e.absolute(x), f.erf_top)

@@ -39,7 +39,6 @@ class Format:
     integer: DType  # of the same width
     digits: int  # stored bits of the mantissa
     bias: int  # of the exponent
-    largest: float
     smallest_normal: float
     ln2_high: float  # so few bits that n·ln2_high is exact for every exponent n
     ln2_low: float
@@ -76,7 +75,6 @@ _FLOAT32 = Format(
     integer=DType.INT32,
     digits=23,
     bias=127,
-    largest=float.fromhex("0x1.fffffep127"),
     smallest_normal=2.0**-126,
     ln2_high=float.fromhex("0x1.62e4p-1"),
     ln2_low=float.fromhex("0x1.7f7d1cf79abcap-20"),
@@ -88,16 +86,16 @@ _FLOAT32 = Format(
     exponential=(0.49999988, 0.16666518, 0.041669544, 0.008368988, 0.001375115),
     logarithm=(0.66666955, 0.39957267, 0.30370826),
     erf_edge=0.8,
-    erf_top=3.92,
+    erf_top=4.0,
     erf_near=(0.12837917, -0.37612602, 0.11283137, -0.02682185, 0.0050869775, -0.0006546707),
     erf_far=(
-        -5.5888093e-05,
-        -1.1282771,
-        -0.63612854,
-        -0.10489267,
-        0.022707837,
-        -0.0031683135,
-        0.00020914592,
+        -5.5201977e-05,
+        -1.1282804,
+        -0.6361219,
+        -0.10489948,
+        0.022711664,
+        -0.0031694304,
+        0.00020927774,
     ),
 )
 
@@ -106,7 +104,6 @@ _FLOAT64 = Format(
     integer=DType.INT64,
     digits=52,
     bias=1023,
-    largest=float.fromhex("0x1.fffffffffffffp1023"),
     smallest_normal=2.0**-1022,
     ln2_high=float.fromhex("0x1.62e42fefa3800p-1"),
     ln2_low=float.fromhex("0x1.ef35793c76730p-45"),

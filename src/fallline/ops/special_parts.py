@@ -173,3 +173,26 @@ def at_log_edges(e: Emitter, argument: Value, result: Value) -> Value:
     edge = e.select(e.equal(argument, zero), e.negate(infinity), number(e, argument, float("nan")))
     finite = e.select(e.less_equal(argument, zero), edge, result)
     return e.select(e.less(argument, infinity), finite, argument)
+
+
+def finite_parts(e: Emitter, x: Value) -> tuple[Value, Value]:
+    """The k and m − 1 of x = m·2ᵏ, √½ ≤ m < √2 (nearly), for 0 < x < ∞; m − 1 is exact.
+
+    A subnormal x is scaled up first.
+    """
+    f = format_of(e, x)
+    steps = f.digits + 2
+    whole = 2.0**f.digits + f.bias
+    subnormal = e.less(x, number(e, x, f.smallest_normal))
+    scaled = e.select(subnormal, e.multiply(x, number(e, x, 2.0**steps)), x)
+    offset = e.select(subnormal, number(e, x, whole + steps), number(e, x, whole))
+    biased, m = split_at_sqrt_half(e, scaled, f.bias)
+    return as_float(e, biased, offset, f), e.subtract(m, number(e, x, 1.0))
+
+
+def natural_log(e: Emitter, x: Value) -> Value:
+    """ln x = k·ln 2 + ln m, with its special cases."""
+    f = format_of(e, x)
+    k, remainder = finite_parts(e, x)
+    value = log_one_plus(e, remainder, e.multiply(k, number(e, x, f.ln2_low)))
+    return at_log_edges(e, x, e.fma(k, number(e, x, f.ln2_high), value))

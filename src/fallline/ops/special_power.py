@@ -4,15 +4,15 @@ from fallline.ir.emitter import Emitter, Value
 from fallline.ir.types import DType
 from fallline.ops.special_constants import ATANH, FORMATS, THIRD
 from fallline.ops.special_parts import (
-    as_float,
     at_least,
     at_most,
     bounded_exp,
+    finite_parts,
     format_of,
+    natural_log,
     number,
     polynomial,
     sign_bit,
-    split_at_sqrt_half,
     with_sign,
 )
 
@@ -21,15 +21,20 @@ _LARGE = 2.0**70  # an exponent beyond it acts as an infinite one: |ln x| ≥ 2�
 
 
 def power(e: Emitter, x: Value, y: Value) -> Value:
-    """x to the power y, with the special cases of C's pow; float32 by way of float64. Error: XX.
+    """x to the power y, with the special cases of C's pow; float32 by way of float64.
 
     x⁰ = 1 and 1ʸ = 1 even for NaN; a negative x needs a whole y, else NaN; (±0)ʸ and (±∞)ʸ keep the sign
     for odd y; (−1)^±∞ = 1.
+
+    Error: 0.50 ulp (float32, a million pairs), 1.17 ulp (float64; up to 1.31 with NumPy's emulated fma).
     """
     target = format_of(e, x).dtype
-    x, y = e.cast(x, DType.FLOAT64), e.cast(y, DType.FLOAT64)
+    single = target is DType.FLOAT32
+    if single:
+        x, y = e.cast(x, DType.FLOAT64), e.cast(y, DType.FLOAT64)
     magnitude = e.absolute(x)
-    value = _exp_of_product(e, magnitude, at_least(e, at_most(e, y, _LARGE), -_LARGE))
+    finite = at_least(e, at_most(e, y, _LARGE), -_LARGE)  # an infinite exponent is 0 times ln 1, too
+    value = _exp_of_product(e, magnitude, finite, precise=not single)
 
     infinity, one, zero = number(e, x, float("inf")), number(e, x, 1.0), number(e, x, 0.0)
     whole = e.equal(e.round_even(y), y)
@@ -40,31 +45,29 @@ def power(e: Emitter, x: Value, y: Value) -> Value:
     without_value = e.logical_and(negative, e.logical_not(whole))
     value = e.select(without_value, number(e, x, float("nan")), value)
     value = e.select(e.logical_or(e.equal(x, one), e.equal(y, zero)), one, value)
-    return e.cast(value, target)
+    return e.cast(value, target) if single else value
 
 
-def _exp_of_product(e: Emitter, x: Value, y: Value) -> Value:
-    """exp(y·ln x) for x ≥ 0 or NaN and a finite y or NaN: ln x and the product in two parts."""
-    infinity = number(e, x, float("inf"))
-    high, low = _precise_log(e, x)
-    high = e.select(e.less(x, infinity), high, x)
-    high = e.select(e.equal(x, number(e, x, 0.0)), e.negate(infinity), high)
-    product = e.multiply(y, high)
-    tail = e.fma(y, low, e.fma(y, high, e.negate(product)))
-    in_range = e.less(e.absolute(product), number(e, x, 800.0))
-    tail = e.select(in_range, tail, number(e, x, 0.0))
+def _exp_of_product(e: Emitter, x: Value, y: Value, precise: bool) -> Value:
+    """exp(y·ln x) for x ≥ 0 or NaN and a finite y or NaN; if `precise`, ln x and the product are in two parts."""
+    tail = None
+    if precise:
+        infinity, zero = number(e, x, float("inf")), number(e, x, 0.0)
+        high, low = _precise_log(e, x)
+        high = e.select(e.less(x, infinity), high, x)
+        high = e.select(e.equal(x, zero), e.negate(infinity), high)
+        product = e.multiply(y, high)
+        tail = e.fma(y, low, e.fma(y, high, e.negate(product)))
+        tail = e.select(e.less(e.absolute(product), number(e, x, 800.0)), tail, zero)
+    else:  # float64 is twice float32's precision already
+        product = e.multiply(y, natural_log(e, x))
     return bounded_exp(e, at_most(e, at_least(e, product, _F64.exp_low), _F64.exp_high), tail)
 
 
 def _precise_log(e: Emitter, x: Value) -> tuple[Value, Value]:
     """high + low = ln x with a relative error below 2⁻⁶³, for a finite x > 0."""
-    subnormal = e.less(x, number(e, x, _F64.smallest_normal))
-    scaled = e.select(subnormal, e.multiply(x, number(e, x, 2.0**54)), x)
-    offset = number(e, x, 2.0**52 + _F64.bias)
-    offset = e.select(subnormal, number(e, x, 2.0**52 + _F64.bias + 54), offset)
-    biased, m = split_at_sqrt_half(e, scaled, _F64.bias)
-    k = as_float(e, biased, offset, _F64)
-    high, low = _two_artanh(e, e.subtract(m, number(e, x, 1.0)))
+    k, remainder = finite_parts(e, x)
+    high, low = _two_artanh(e, remainder)
     whole = e.multiply(k, number(e, x, _F64.ln2_high))
     total, lost = _fast_sum(e, whole, high)
     lost = e.add(lost, e.fma(k, number(e, x, _F64.ln2_low), low))

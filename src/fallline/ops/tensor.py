@@ -274,8 +274,9 @@ def broadcast_shapes(name: str, *shapes: Shape) -> Shape:
     for dims in zip(*padded, strict=True):
         wide = {dim for dim in dims if dim != 1}
         if len(wide) > 1:
+            *first, last = (format_shape(shape) for shape in shapes)
             raise ShapeError(
-                f"{name}: shapes {' and '.join(format_shape(shape) for shape in shapes)} do not broadcast: "
+                f"{name}: shapes {', '.join(first)} and {last} do not broadcast: "
                 "sizes must be equal, or 1, counted from the last axis"
             )
         result.append(wide.pop() if wide else 1)
@@ -334,12 +335,12 @@ def matmul(a: Operand, b: Operand) -> Tensor:
     """
     left = as_tensor(a, like=b if isinstance(b, Tensor) else None)
     right = as_tensor(b, like=left)
-    if left.ndim == 1:
-        product = matmul(left.reshape(1, *left.shape), right)
-        return product.reshape(product.shape[:-2] + product.shape[-1:])
     if right.ndim == 1:
         product = matmul(left, right.reshape(*right.shape, 1))
         return product.reshape(product.shape[:-1])
+    if left.ndim == 1:
+        product = matmul(left.reshape(1, *left.shape), right)
+        return product.reshape(product.shape[:-2] + product.shape[-1:])
     dtype = max(left.dtype, right.dtype, DType.FLOAT32, key=_PROMOTION.index)
     left, right = left.astype(dtype), right.astype(dtype)
     if left.ndim < 2 or right.ndim < 2 or left.shape[-1] != right.shape[-2]:

@@ -18,7 +18,7 @@ from fallline.errors import ArgumentError
 from fallline.nn.losses import Loss
 from fallline.nn.module import Module
 from fallline.report.plane import Plane, Spot, Walk, walk
-from fallline.training.step import LOSS, Rows, build_graph
+from fallline.training.step import Rows, build_graph
 
 Array = NDArray[Any]
 CANDIDATES = 5
@@ -67,24 +67,21 @@ def descend(
     bottom = _bottom(plane, pair, own)
     start, moved = _start(plane, pair, own, bottom)
     limit = _limit(plane, pair, start, steps)
-    rates = (_rounded(limit / 40.0), _rounded(limit / 2.0))
-    walks = (*(walk(plane, pair, start, rate, steps) for rate in rates), _too_large(plane, pair, start, limit, steps))
+    slow, right = (walk(plane, pair, start, _rounded(limit / share), steps) for share in (40.0, 2.0))
+    walks = (slow, right, _too_large(plane, pair, start, limit, steps))
     across, up = _window(bottom, walks, grid)
-    surface = plane.surface(pair, across, up)
-    lowest = plane.loss(plane.at(pair, bottom))
-    a, b = pair
     return Descent(
-        (a, b),
-        (start[0], start[1]),
-        moved,
-        (bottom[0], bottom[1]),
-        lowest,
-        limit,
-        walks,
-        across,
-        up,
-        surface,
-        len(rows),
+        spots=(pair[0], pair[1]),
+        start=(start[0], start[1]),
+        moved=moved,
+        bottom=(bottom[0], bottom[1]),
+        lowest=plane.loss(plane.at(pair, bottom)),
+        limit=limit,
+        walks=walks,
+        across=across,
+        up=up,
+        surface=plane.surface(pair, across, up),
+        rows=len(rows),
     )
 
 
@@ -203,6 +200,6 @@ def _window(bottom: Sequence[float], walks: Sequence[Walk], grid: int) -> tuple[
     centre = np.array(bottom)
     good = max(float(np.max(np.abs(one.places - centre))) for one in walks[:2])
     wild = walks[2].places[np.isfinite(walks[2].places).all(axis=1)]
-    reach = min(max(good * 1.18, float(np.max(np.abs(wild - centre))) * 1.05), good * 1.6) or 1.0
+    reach = min(max(good * 1.18, float(np.max(np.abs(wild - centre))) * 1.05), good * 1.45) or 1.0
     side = np.linspace(-reach, reach, grid)
     return centre[0] + side, centre[1] + side

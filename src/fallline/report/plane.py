@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from fallline import optim
 from fallline.backprop.gradients import gradients
 from fallline.engine.reference import ReferenceProgram
 from fallline.errors import ArgumentError, ShapeError
-from fallline.ir.graph import Graph
+from fallline.ir.graph import Graph, Node
 from fallline.ir.transform import retype_floats, substitute
 from fallline.ir.types import BATCH, DType
 from fallline.nn.losses import Loss
@@ -114,7 +115,7 @@ class Walk:
     @property
     def always_falls(self) -> bool:
         """Whether no step raises the loss by more than rounding."""
-        return all(b <= a + 1e-12 * max(abs(a), 1.0) for a, b in zip(self.losses, self.losses[1:]))
+        return all(b <= a + 1e-12 * max(abs(a), 1.0) for a, b in pairwise(self.losses))
 
 
 def walk(plane: Plane, spots: Sequence[Spot], start: Sequence[float], learning_rate: float, steps: int) -> Walk:
@@ -185,7 +186,9 @@ def _held_still(
         for parent in node.inputs
         if id(parent) not in depends and parent.inputs
     }
-    replaced, values, leaves = {}, dict(inputs), {}
+    replaced: dict[int, Node] = {}
+    leaves: dict[str, Node] = {}
+    values = dict(inputs)
     for node, value in ReferenceProgram(graph, sizes).trace(inputs):
         if id(node) in border:
             name = f"held {len(leaves)}"

@@ -44,15 +44,14 @@ def all_colours() -> Colours:
 def _style() -> str:
     def rules(mode: int) -> str:
         return "".join(
-            f"svg.fallline .f-{name}{{fill:{tones[mode]}}}svg.fallline .s-{name}{{stroke:{tones[mode]}}}"
+            f".f-{name}{{fill:{tones[mode]}}}.s-{name}{{stroke:{tones[mode]}}}"  # no ancestor: <use> would not see it
             for name, tones in all_colours().items()
         )
 
     fixed = (
         f"svg.fallline{{font-family:{FONT};font-size:12px}}svg.fallline text{{font-variant-numeric:tabular-nums}}"
-        "svg.fallline .b{font-weight:600}svg.fallline .n{fill:none}"
-        "svg.fallline .r{stroke-linecap:round;stroke-linejoin:round}"
-        "svg.fallline .h{stroke-linejoin:round;stroke-width:3.5px;paint-order:stroke}"
+        "svg .b{font-weight:600}svg .n{fill:none}svg .r{stroke-linecap:round;stroke-linejoin:round}"
+        "svg .h{stroke-linejoin:round;stroke-width:3.5px;paint-order:stroke}"
     )
     return f"{fixed}{rules(0)}@media screen and (prefers-color-scheme:dark){{{rules(1)}}}"
 

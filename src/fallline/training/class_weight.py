@@ -55,6 +55,6 @@ def _given(class_weight: Mapping[Any, Any], classes: list[Any]) -> Array:
             )
         if isinstance(value, bool) or not isinstance(value, Real):
             raise KindError(f"fit: class_weight of class {key!r} must be a number, found {value!r}")
-        if not 0.0 <= value < math.inf:
+        if not 0.0 <= float(value) < math.inf:
             raise ArgumentError(f"fit: class_weight of class {key!r} must be finite and 0 or more, found {value!r}")
     return np.array([float(class_weight.get(label, 1.0)) for label in classes])

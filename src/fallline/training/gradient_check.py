@@ -34,7 +34,8 @@ class ParameterCheck:
         shape: its shape.
         entries: how many entries were compared.
         error: the largest |backpropagation − difference| / max(|…|, |…|, scale), with scale a thousandth
-            of the tensor's largest gradient (so that entries near 0 are not judged by their rounding).
+            of the tensor's largest gradient plus what rounding of the loss can make of a difference (so
+            that entries near 0 are not judged by their rounding).
         place: the entry with that error.
         gradient: backpropagation's value there.
         difference: the finite difference there.
@@ -129,7 +130,7 @@ def check_gradients(
     values = {name: value.astype(np.float64) for name, value in values_of(net).items()}
     total = len(rows) if rows.weight is None else float(exact.tree_sum(rows.weight))
     result = program(rows, values, total, seed)
-    measure = _Loss(forward, rows, values, total, seed)
+    measure = _Loss(forward, rows, values, total, seed, result.loss)
     checks = tuple(_check(name, g, measure, entries, seed) for name, g in result.gradients.items())
     return GradientReport(result.loss, checks, tolerance)
 
@@ -143,6 +144,7 @@ class _Loss:
     values: Mapping[str, Array]
     total: float
     seed: int
+    loss: float
 
     def at(self, name: str, place: tuple[int, ...], change: float) -> float:
         moved = self.values[name].copy()
@@ -157,7 +159,9 @@ def _check(name: str, gradient: Array, measure: _Loss, entries: int, seed: int) 
     else:  # the entries with the smallest random words: a function of (seed, name)
         words = philox.words(philox.key(seed, "gradient check", name), [0], size)[0]
         chosen = np.sort(np.argsort(words, kind="stable")[:entries])
-    scale = 1e-3 * float(np.max(np.abs(gradient), initial=0.0)) + 1e-10
+    # what rounding of the loss makes of a difference, 2ε·|L|/2h, is no disagreement (a bias before BatchNorm)
+    noise = float(np.finfo(np.float64).eps) * abs(measure.loss) / STEP_SIZE
+    scale = 1e-3 * float(np.max(np.abs(gradient), initial=0.0)) + 4.0 * noise / TOLERANCE + 1e-10
     worst: tuple[float, tuple[int, ...], float, float] = (-1.0, (), 0.0, 0.0)
     kinks = 0
     for flat in chosen:

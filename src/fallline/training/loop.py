@@ -232,24 +232,33 @@ class Training:
     def _conclude(self) -> None:
         """Choose the weights to keep, and measure them on the whole training set."""
         s, run = self.settings, self.run
-        if run.stopped == "nan":
-            self.weights, self.buffers = self.good
-            log.error(run.problem)
         if self.best is not None and self.folder is not None:
             self._put(*self.best)
             self.folder.best(self.net)
-        if s.restore_best and self.best is not None and s.until != "converged":
-            self.weights, self.buffers = self.best
+        loss = self._keep()
+        if not math.isfinite(loss) and run.stopped != "nan" and self.step:
+            last = self.step - 1
+            self._went_bad(f"the loss of the whole training set became {loss} after step {last}", last)
+            loss = self._keep()
+        if run.stopped == "nan":
+            log.error(run.problem)
+        if s.train_loss_each_epoch:
+            run.history.setdefault("train_loss", [])
+        else:
+            run.record("train_loss", loss)
         run.state = self.state
-        self._store()
-        if not run.history.get("train_loss") or run.best_epoch is not None or run.stopped == "interrupted":
-            loss, _ = mean_loss(self.forward, self.rows, self.values)
-            if s.train_loss_each_epoch:
-                run.history["train_loss"] = run.history.get("train_loss", [])
-            else:
-                run.record("train_loss", loss)
         backward = StepProgram(self.net, self.rows, self.loss, training=False, dtype=s.dtype)
         run.gradient_norm = full_gradient_norm(backward, self.rows, self.values)
+
+    def _keep(self) -> float:
+        """Put the weights into the network that the run ends with; their loss on the whole training set."""
+        s = self.settings
+        if self.run.stopped == "nan":
+            self.weights, self.buffers = self.good
+        if s.restore_best and self.best is not None and s.until != "converged":
+            self.weights, self.buffers = self.best
+        self._store()
+        return mean_loss(self.forward, self.rows, self.values)[0]
 
     def _loss_went_bad(self, batch: Rows, denominator: float, loss: float) -> None:
         """A loss of NaN or infinity: find out where it came from."""
