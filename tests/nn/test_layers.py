@@ -236,7 +236,7 @@ def test_sequential_is_a_list_of_layers() -> None:
     assert len(net) == 3
     assert isinstance(net[1], nn.ReLU)
     assert repr(net) == "Sequential(Linear(3, 4), ReLU(), Linear(4, 2, bias=False))"
-    with pytest.raises(fl.KindError, match="nn.Sequential: layer 1 must be a module, found 'relu'"):
+    with pytest.raises(fl.KindError, match=r"nn.Sequential: layer 1 must be a module, found 'relu'"):
         nn.Sequential(nn.Linear(3, 4), "relu")
 
 

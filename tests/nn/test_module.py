@@ -26,7 +26,13 @@ class Tied(nn.Module):
 
 def test_names_are_those_of_the_attributes_and_shared_parts_count_once() -> None:
     net = Tied()
-    assert list(net.parameters()) == ["weight", "blocks.a.weight", "blocks.a.bias", "blocks.b.0.weight", "blocks.b.0.bias"]
+    assert list(net.parameters()) == [
+        "weight",
+        "blocks.a.weight",
+        "blocks.a.bias",
+        "blocks.b.0.weight",
+        "blocks.b.0.bias",
+    ]
     assert list(net.buffers()) == ["offset"]
     assert list(net.named_modules()) == ["", "encoder", "blocks.a", "blocks.b.0", "blocks.b.1"]
 
@@ -76,7 +82,9 @@ def test_load_parameters_is_strict() -> None:
     assert refusal(net, {**w, "2.weight": [[1, 2], [3, np.inf]]}) == (
         "load_parameters: parameter '2.weight' must be finite, found inf at (1, 1)"
     )
-    assert refusal(net, {**w, "0.bias": ["a", "b"]}) == "load_parameters: parameter '0.bias' must hold numbers, found <U1"
+    assert (
+        refusal(net, {**w, "0.bias": ["a", "b"]}) == "load_parameters: parameter '0.bias' must hold numbers, found <U1"
+    )
     with pytest.raises(fl.ArgumentError, match="load_buffers: the network has no buffer named 'x'; there is none"):
         net.load_buffers({"x": 1.0})
 
@@ -105,7 +113,12 @@ def test_predictions_do_not_depend_on_how_rows_are_cut() -> None:
     [
         ([["a", "b", "c"]], {}, fl.KindError, "predict: x must hold numbers, found <U1; for tables with text use"),
         (3.0, {}, fl.ShapeError, "predict: x must have rows, shape (rows, …), found a single number"),
-        ([[1.0, 2.0, 3.0], [1.0]], {}, fl.ShapeError, "predict: x must have rows of one length, found rows that differ"),
+        (
+            [[1.0, 2.0, 3.0], [1.0]],
+            {},
+            fl.ShapeError,
+            "predict: x must have rows of one length, found rows that differ",
+        ),
         ([[1e300, 0, 0]], {}, fl.ArgumentError, "predict: x must fit float32, found 1e+300 in row 0, column 0"),
         ([[1.0, 2.0, 3.0]], {"batch_size": 0}, fl.ArgumentError, "predict: batch_size must be a whole number"),
         ([[1.0, 2.0, 3.0]], {"batch_size": "9"}, fl.ArgumentError, "at least 1, found '9'"),
@@ -157,7 +170,11 @@ class Returns(nn.Module):
         (Returns(lambda x: fl.sum(x, axis=0)), fl.ShapeError, "found (3,) from an input (n, 3)"),
         (Returns(lambda x: x if x > 0 else -x), fl.KindError, "has no truth value while a network is traced"),
         (Returns(lambda x: float(x)), fl.KindError, "has no number yet: the network is being traced, not run"),
-        (Returns(lambda x: x @ np.ones((2, 2))), fl.ShapeError, "matmul: need (…, n, k) @ (…, k, m), got (n, 3) @ (2, 2)"),
+        (
+            Returns(lambda x: x @ np.ones((2, 2))),
+            fl.ShapeError,
+            "matmul: need (…, n, k) @ (…, k, m), got (n, 3) @ (2, 2)",
+        ),
         (nn.Module(), NotImplementedError, "Module must define __call__(self, x)"),
     ],
 )

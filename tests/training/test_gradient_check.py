@@ -127,5 +127,5 @@ def test_refused_arguments() -> None:
         fl.check_gradients(network(), x, y, entries=0)
     with pytest.raises(fl.ArgumentError, match="has no weights, so there is no gradient to check"):
         fl.check_gradients(nn.Sequential(nn.Tanh()), x, y)
-    with pytest.raises(fl.KindError, match="check_gradients: net must be an object of fallline.nn.Module, found None"):
+    with pytest.raises(fl.KindError, match=r"check_gradients: net must be an object of fallline.nn.Module, found None"):
         fl.check_gradients(None, x, y)

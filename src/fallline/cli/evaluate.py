@@ -26,7 +26,9 @@ def evaluate(model: str, data: str, no_header: bool, as_json: bool) -> int:
         click.echo(json.dumps({"task": opened.task, "rows": len(table), **_finite(scores)}))
         return 0
     rows: list[tuple[str, str]] = [("data", f"{table.source}: {show.count(len(table), 'row')}")]
-    rows += [(name.replace("_", " "), show.metric_value(name, value)) for name, value in scores.items()]
+    rows += [
+        (name.replace("_", " "), show.metric_value(name, value)) for name, value in scores.items() if value == value
+    ]
     rows += [("note", notice) for notice in notices]
     show.print_listing(show.console(), rows)
     return 0

@@ -3,6 +3,8 @@
 Exit codes: 0 done, 2 the user's mistake (one clear sentence), 1 our fault, 130 and 143 interrupted.
 """
 
+import io
+import logging
 import os
 import sys
 import traceback
@@ -15,10 +17,33 @@ import click
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    """A group whose reader may go away: `fallline predict … | head` is no error."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; click itself would exit with 1 where the pipe is broken."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError:
+            # What is still in the buffer would fail again when Python ends; it goes nowhere instead.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="fallline", message="fallline %(version)s")
 def cli() -> None:
     """Train neural networks by backpropagation and stochastic gradient descent: from a table to a model."""
+
+
+class _SaidAloud(logging.Handler):
+    """What the library logs, as sentences on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One record, one line: "warning: …"."""
+        click.echo(f"{record.levelname.lower()}: {record.getMessage()}", err=True)
 
 
 def _add_commands() -> None:
@@ -34,25 +59,39 @@ def _add_commands() -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code; errors become sentences on standard error."""
-    _add_commands()
+    words = sys.argv[1:] if arguments is None else arguments
+    handler = _SaidAloud(logging.ERROR if {"--quiet", "--json"} & set(words) else logging.WARNING)
+    logger = logging.getLogger("fallline")
+    logger.addHandler(handler)
     try:
-        result: Any = cli.main(args=arguments, standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except click.Abort:
-        return 130
+        return _run(arguments)
+    finally:
+        logger.removeHandler(handler)
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        _add_commands()
+        result: Any = cli.main(args=arguments, prog_name="fallline", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as nothing:
+        nothing.show()
+        return nothing.exit_code
     except click.ClickException as mistake:
-        mistake.show()
-        return mistake.exit_code
-    except KeyboardInterrupt:
+        return _report_usage(mistake)
+    except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return 130
-    except BrokenPipeError:  # `fallline predict … | head`: the reader has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
         return _report(error)
     return result if isinstance(result, int) else 0
+
+
+def _report_usage(mistake: click.ClickException) -> int:
+    """What is wrong with the command line, and where its words are explained."""
+    context = getattr(mistake, "ctx", None)
+    path = "fallline" if context is None else context.command_path
+    click.echo(f"error: {mistake.format_message().rstrip('.')}; `{path} --help` lists what can be given", err=True)
+    return mistake.exit_code
 
 
 def _report(error: Exception) -> int:
@@ -64,6 +103,12 @@ def _report(error: Exception) -> int:
         return 2
     if isinstance(error, MemoryError):
         click.echo("error: there is not enough memory for this data; use fewer rows or a smaller network", err=True)
+        return 2
+    if isinstance(error, OSError) and error.strerror:
+        where = f" {str(error.filename)!r}" if error.filename else ""
+        click.echo(
+            f"error: cannot read or write{where}: {error.strerror}; put that right or choose another place", err=True
+        )
         return 2
     if os.environ.get("FALLLINE_DEBUG"):
         traceback.print_exc()
@@ -77,4 +122,7 @@ def _report(error: Exception) -> int:
 
 def run() -> None:
     """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is no reason to fail
     sys.exit(main())

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 from numpy.typing import NDArray
 
 
@@ -27,13 +26,14 @@ def predict(model: str, data: str, out: Path | None, proba: bool, no_header: boo
     from fallline.training.metrics import probabilities
 
     opened = open_model(model)
+    classes = opened.classes if proba else []  # says so where the model has none
     notices: list[str] = []
     table = read_table(data, False if no_header else None)
     outputs = opened.outputs(table, notices)
     columns: dict[str, NDArray[Any]] = {"prediction": opened.decode(outputs)}
     if proba:
-        chances = probabilities(outputs) if opened.task == "classification" else opened.predict_proba(table)
-        columns |= {f"probability_{label}": chances[:, i] for i, label in enumerate(opened.classes)}
+        chances = probabilities(outputs)
+        columns |= {f"probability_{label}": chances[:, i] for i, label in enumerate(classes)}
     for notice in [*table.notices, *notices]:
         click.echo(f"note: {notice}", err=True)
     if out is None:
@@ -94,17 +94,29 @@ def _parquet(columns: dict[str, NDArray[Any]]) -> bytes:
 
     from fallline.data.duck import connection, identifier, quoted
 
+    _require_different_names(columns)
     kinds = {"i": "BIGINT", "f": "DOUBLE", "b": "BOOLEAN"}
+    types = {f"c{k}": kinds.get(values.dtype.kind, "VARCHAR") for k, values in enumerate(columns.values())}
+    declared = ", ".join(f"{name}: {quoted(kind)}" for name, kind in types.items())
+    named = ", ".join(f"{key} AS {identifier(name)}" for key, name in zip(types, columns, strict=True))
+    dialect = "auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"'"
     with tempfile.TemporaryDirectory(prefix="fallline-") as folder, connection() as duck:
         source, target = Path(folder) / "predictions.csv", Path(folder) / "predictions.parquet"
-        source.write_text(as_csv(columns), encoding="utf-8")
-        types = ", ".join(
-            f"{quoted(name)}: {quoted(kinds.get(np.asarray(values).dtype.kind, 'VARCHAR'))}"
-            for name, values in columns.items()
-        )
-        names = ", ".join(identifier(name) for name in columns)
-        duck.execute(
-            f"COPY (SELECT {names} FROM read_csv({quoted(str(source))}, header=true, columns={{{types}}})) "
-            f"TO {quoted(str(target))} (FORMAT parquet)"
-        )
+        source.write_text(as_csv(columns), encoding="utf-8", newline="")
+        rows = f"read_csv({quoted(str(source))}, {dialect}, columns = {{{declared}}})"
+        duck.execute(f"COPY (SELECT {named} FROM {rows}) TO {quoted(str(target))} (FORMAT parquet)")
         return target.read_bytes()
+
+
+def _require_different_names(columns: dict[str, NDArray[Any]]) -> None:
+    """DuckDB would rename columns whose names differ in capital letters only."""
+    from fallline.errors import DataError
+
+    known: dict[str, str] = {}
+    for name in columns:
+        other = known.setdefault(name.lower(), name)
+        if other != name:
+            raise DataError(
+                f"the columns {other!r} and {name!r} differ in capital letters only, which a Parquet file made here "
+                "cannot hold; give --out a name that ends in .csv"
+            )

@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
+HEADINGS = ("run", "data", "target", "score", "epochs", "stopped", "made")
+
 
 @click.command(short_help="List the runs in a folder.")
 @click.argument("folder", type=click.Path(path_type=Path), default="runs")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per run.")
 def runs(folder: Path, as_json: bool) -> int:
     """List the runs in FOLDER (runs by default), the latest last."""
-    from rich.table import Table as Grid
-
     from fallline.cli import show
 
     found = _found(folder)
@@ -24,14 +24,18 @@ def runs(folder: Path, as_json: bool) -> int:
     if not found:
         click.echo(f"no runs in {folder}; make one: {show.command('train', 'penguins', '--target', 'species')}")
         return 0
-    grid = Grid(box=None, pad_edge=False, header_style="bold")
-    for heading in ("run", "data", "target", "score", "epochs", "stopped", "made"):
-        grid.add_column(heading, overflow="fold")
-    for run in found:
-        score = "" if run["score"] is None else f"{run['metric']} {show.metric_value(run['metric'], run['score'])}"
-        grid.add_row(run["run"], run["data"], run["target"], score, str(run["epochs"]), run["stopped"], run["created"])
-    show.console().print(grid)
+    show.print_grid(show.console(), HEADINGS, [_cells(run) for run in found])
     return 0
+
+
+def _cells(run: dict[str, Any]) -> list[str]:
+    """One line of the list."""
+    from fallline.cli import show
+
+    score = "" if run["score"] is None else f"{run['metric']} {show.metric_value(run['metric'], run['score'])}"
+    epochs = "" if run["epochs"] is None else str(run["epochs"])
+    made = run["created"].replace("T", " ")[:16]
+    return [run["run"], Path(run["data"]).name, run["target"], score, epochs, run["stopped"], made]
 
 
 def _found(folder: Path) -> list[dict[str, Any]]:
@@ -39,19 +43,23 @@ def _found(folder: Path) -> list[dict[str, Any]]:
     listed = []
     for path in folder.glob("*/run.json"):
         entry: dict[str, Any] = {"run": str(path.parent)}
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(content, dict):
-                content = {}
-                entry["stopped"] = "run.json is damaged"
-        except (OSError, ValueError):
-            content = {}
-            entry["stopped"] = "run.json is damaged"
-        for key, default in (("data", ""), ("target", ""), ("created", ""), ("stopped", "")):
-            entry.setdefault(key, str(content.get(key, default)))
+        content = _content(path)
+        if content is None:
+            content = {"stopped": "run.json is damaged"}
+        for key in ("data", "target", "created", "stopped"):
+            entry[key] = str(content.get(key, ""))
         for key in ("metric", "score", "epochs"):
             entry[key] = content.get(key)
         if not isinstance(entry["score"], int | float) or not isinstance(entry["metric"], str):
             entry["score"] = None
         listed.append(entry)
     return sorted(listed, key=lambda run: (run["created"], run["run"]))
+
+
+def _content(path: Path) -> dict[str, Any] | None:
+    """A run.json; None where it is damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None

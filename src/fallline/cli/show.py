@@ -23,11 +23,17 @@ def program() -> str:
     """How the user calls Fallline: `fallline`, `.venv/bin/fallline`, `python -m fallline`."""
     called = Path(sys.argv[0])
     if called.name == "__main__.py":
-        return f"{shlex.quote(Path(sys.executable).name)} -m fallline"
-    found = shutil.which(called.name)
-    if found and Path(found).resolve() == called.resolve():
-        return called.name
-    return shlex.quote(str(called)) if called.exists() else "fallline"
+        python = Path(sys.executable)
+        return f"{python.name if _on_path(python) else shlex.quote(sys.executable)} -m fallline"
+    if called.stem != "fallline" or _on_path(called) or not called.exists():
+        return "fallline"
+    return shlex.quote(str(called))
+
+
+def _on_path(program: Path) -> bool:
+    """Whether the program's bare name, typed in this shell, starts that same program."""
+    found = shutil.which(program.name)
+    return found is not None and Path(found).absolute() == program.absolute()
 
 
 def command(*words: Any) -> str:
@@ -79,3 +85,12 @@ def print_listing(console: Console, rows: Sequence[tuple[str, str]]) -> None:
 def print_next(console: Console, *words: Any) -> None:
     """The command to type next, unbroken, so that it can be pasted."""
     console.print(Text(f"{'next':<{INDENT}}", style="bold") + Text(command(*words), style="cyan"), soft_wrap=True)
+
+
+def print_grid(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table whose lines are never broken, so that names in it can be copied."""
+    texts = [[" ".join(cell.split()) for cell in row] for row in rows]
+    widths = [max(len(row[k]) for row in [headings, *texts]) for k in range(len(headings))]
+    for number, row in enumerate([headings, *texts]):
+        line = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        console.print(Text(line, style="bold" if number == 0 else ""), soft_wrap=True)

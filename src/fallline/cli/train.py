@@ -25,7 +25,7 @@ def _numbers(context: Any, parameter: Any, text: str | None) -> tuple[int, ...] 
 def _batch(context: Any, parameter: Any, text: str | None) -> int | str | None:
     if text is None or text == "all":
         return text
-    if not text.isdigit() or int(text) < 1:
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
         raise click.BadParameter(f"need a whole number of at least 1, or all; found {text!r}")
     return int(text)
 

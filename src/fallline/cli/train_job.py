@@ -4,14 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 
 from fallline.cli import show, train_text
 from fallline.data.sources import read_table
-from fallline.data.spelling import is_missing
 from fallline.data.table import Table
-from fallline.errors import ArgumentError
+from fallline.errors import ArgumentError, RunFolderError
 from fallline.tables.columns import guess_target
 from fallline.tables.model import TableModel, load
 from fallline.tables.prepare import Prepared, TableOptions, prepare
@@ -26,6 +24,8 @@ STOPPED = {
     "interrupted": "you interrupted it",
 }
 
+USUAL = (("task", "auto"), ("validation", 0.2), ("seed", 0), ("shards", 1))
+
 
 class TrainJob:
     """One call of `fallline train`."""
@@ -39,12 +39,13 @@ class TrainJob:
     def run(self) -> TableRun:
         """Read, decide, train, score, report."""
         header = False if self.given["no_header"] else None
+        _require_new(self.folder)
         table = read_table(self.data, header)
         target = self._target(table)
         options = self._options(header)
         prepared = prepare(table, target, options)
-        self._show_data(table, prepared)
-        self._show_network(prepared, options)
+        if not self.silent:
+            self._show(table, prepared, options)
         about = {
             "data": self.data,
             "target": prepared.target,
@@ -120,72 +121,12 @@ class TrainJob:
             shards=given["shards"],
         )
 
-    def _show_data(self, table: Table, prepared: Prepared) -> None:
-        parts = {name: len(part) for name, part in prepared.parts.items()}
-        used = prepared.encoder.source_columns
-        kinds = train_text.kinds(prepared)
-        counts = {name: int(is_missing(table.column(name)).sum()) for name in used}
-        missing = [f"{name} {number:,}" for name, number in counts.items() if number]
-        left_out = [info.reason for info in prepared.infos if not info.used]
-        left_out += [f"{name!r} is left out: the training rows have one value." for name in prepared.encoder.dropped]
-        told = [info.reason for info in prepared.infos if info.used and info.reason]
-        how = "from the test file" if self.given["test_file"] else "set aside"
-        rows = [
-            ("data", f"{table.source}: {show.count(len(table), 'row')}, {show.count(len(table.names), 'column')}"),
-            ("target", f"{prepared.target}: {train_text.describe_target(prepared)}"),
-            ("task", f"{prepared.task} ({prepared.task_reason})"),
-            ("inputs", kinds),
-        ]
-        if missing:
-            rows.append(("missing", ", ".join(missing[:8]) + (", …" if len(missing) > 8 else "")))
-        rows += [("", text) for text in (left_out + told)[:12]]
-        if len(left_out + told) > 12:
-            rows.append(("", f"… and {len(left_out + told) - 12} more columns"))
-        rows.append(
-            (
-                "rows",
-                f"{parts['training']:,} training, {parts['validation']:,} validation, {parts['test']:,} test ({how})",
-            )
-        )
-        rows += [("note", notice) for notice in prepared.notices[:12]]
-        show.print_listing(self.console, rows)
-
-    def _show_network(self, prepared: Prepared, options: TableOptions) -> None:
-        if self.silent:
-            return
-        network = make_network(prepared, options)
+    def _show(self, table: Table, prepared: Prepared, options: TableOptions) -> None:
+        """What was understood, and what is about to happen."""
+        show.print_listing(self.console, train_text.data_lines(table, prepared, self.given["test_file"] is not None))
         loss = "cross_entropy" if prepared.task == "classification" else "mse"
-        parameters = sum(p.size for p in network.parameters().values())
-        recipe = prepared.recipe
-        epoch = seconds_per_epoch(prepared, network, loss)
-        x, _ = prepared.matrices["training"]
-        batch: int | str = recipe.batch_size
-        if isinstance(batch, int) and batch > len(x):
-            batch = len(x)
-            if options.batch_size is not None:
-                self.console.print(f"note: the batch of {options.batch_size} was cut to the {len(x)} training rows")
-        batch_text = "all rows" if batch == "all" else show.count(int(batch), "row")
-        weights = show.size(parameters * 4 * 4)  # weight, gradient and two moments, float32
-        show.print_listing(
-            self.console,
-            [
-                ("network", network.describe()),
-                (
-                    "",
-                    f"{parameters:,} parameters; {weights} with gradients and moments; data {show.size(x.nbytes)}",
-                ),
-                (
-                    "training",
-                    f"{loss}, {recipe.optimizer}, learning rate {recipe.learning_rate:g} ({recipe.schedule}), "
-                    f"{batch_text} per step",
-                ),
-                (
-                    "",
-                    f"{show.count(recipe.epochs, 'epoch')}, about {show.duration(epoch)} each: "
-                    f"{show.duration(epoch * recipe.epochs)} in all; Ctrl-C stops and keeps the best",
-                ),
-            ],
-        )
+        seconds = seconds_per_epoch(prepared, make_network(prepared, options), loss)
+        show.print_listing(self.console, train_text.network_lines(prepared, seconds))
 
     def _choose_folder(self) -> Path:
         if self.given["out"] is not None:
@@ -201,25 +142,29 @@ class TrainJob:
         from fallline.report.table_report import write_table_report
 
         run, prepared = result.run, result.prepared
-        folder = self.folder
         notes = [*prepared.notices, *(info.reason for info in prepared.infos if info.reason)]
-        report = write_table_report(folder / "report.html", result, notes)
+        again = show.command("train", *_words(self.data, self.given))
+        report = write_table_report(self.folder / "report.html", result, notes, again)
         why = STOPPED.get(run.stopped, run.stopped).format(patience=self.given["patience"])
         kept = "" if run.best_epoch is None else f"; the weights of epoch {run.best_epoch + 1} were kept"
-        metric = prepared.metric
+        metric, model = prepared.metric, self.folder / "model.safetensors"
+        test = train_text.score_line(result.scores, len(prepared.parts["test"]), train_text.baseline(prepared))
         rows = [
             ("trained", f"{show.count(run.epochs, 'epoch')} in {show.duration(run.seconds)}: {why}{kept}"),
-            ("test", train_text.score_line(result.scores, len(prepared.parts["test"]), train_text.baseline(prepared))),
+            ("test", test),
             ("validation", f"{metric} {show.metric_value(metric, result.validation_scores[metric])}"),
-            ("model", str(folder / "model.safetensors")),
+            ("model", str(model)),
             ("report", str(report)),
-            ("run", str(folder)),
+            ("run", str(self.folder)),
         ]
-        if run.problem:
-            click.echo(f"error: {run.problem}", err=True)
-        show.print_listing(self.console, rows)
-        model = folder / "model.safetensors"
-        show.print_next(self.console, "predict", model, self.data)
+        failed = run.stopped == "nan" and run.best_epoch is None
+        show.print_listing(self.console, [row for row in rows if not (failed and row[0] in ("test", "validation"))])
+        if run.stopped == "nan":
+            slower = {**self.given, "lr": prepared.recipe.learning_rate / 10}
+            words = ["train", *_words(self.data, slower)]
+        else:
+            words = ["predict", str(model), self.data, *(["--no-header"] if self.given["no_header"] else [])]
+        show.print_next(self.console, *words)
 
 
 def _table_model(path: str) -> TableModel:
@@ -229,6 +174,13 @@ def _table_model(path: str) -> TableModel:
     if not isinstance(model, TableModel):
         raise ArgumentError(f"{path!r} is a network without encoders; --init needs a model made by `fallline train`")
     return model
+
+
+def _require_new(folder: Path) -> None:
+    """The same as `RunFolder` asks, before any time is spent on the data."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        kind = "is a file" if not folder.is_dir() else "exists already and is not empty"
+        raise RunFolderError(f"the run folder {str(folder)!r} {kind}; choose another name with --out, or remove it")
 
 
 def _parameters(model: TableModel) -> int:
@@ -251,7 +203,7 @@ def _words(data: str, given: Mapping[str, Any]) -> list[str]:
     words = [data]
     for key, value in given.items():
         option = f"--{names.get(key, key).replace('_', '-')}"
-        if key in ("quiet", "as_json", "out") or value in (None, False, ()):
+        if key in ("quiet", "as_json", "out") or value is None or value is False:
             continue
         if value is True:
             words.append(option)
@@ -259,6 +211,6 @@ def _words(data: str, given: Mapping[str, Any]) -> list[str]:
             words += [part for name in value for part in (option, name)]
         elif key == "hidden":
             words += [option, ",".join(map(str, value)) or "none"]
-        elif (key, value) not in (("task", "auto"), ("validation", 0.2), ("seed", 0), ("shards", 1)):
+        elif (key, value) not in USUAL:
             words += [option, str(value)]
     return words

@@ -1,18 +1,73 @@
-"""What `fallline train` says about the data and the score."""
+"""What `fallline train` says about the data, the network and the score."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from fallline.cli import show
-from fallline.data.spelling import distinct
+from fallline.data.spelling import is_missing
+from fallline.data.table import Table
 from fallline.data.targets import ClassTarget
 from fallline.tables.prepare import Prepared
+from fallline.training.metrics import METRICS
+
+Lines = list[tuple[str, str]]
+MOST_NOTES = 12
+
+
+def data_lines(table: Table, prepared: Prepared, test_file: bool) -> Lines:
+    """What was understood of the data: rows, columns, target, what is left out and why."""
+    parts = {name: len(part) for name, part in prepared.parts.items()}
+    counts = {name: int(is_missing(table.column(name)).sum()) for name in prepared.encoder.source_columns}
+    missing = [f"{name} {number:,}" for name, number in counts.items() if number]
+    told = [info.reason for info in prepared.infos if not info.used]
+    told += [info.reason for info in prepared.infos if info.used and info.reason]
+    lines = [
+        ("data", f"{table.source}: {show.count(len(table), 'row')}, {show.count(len(table.names), 'column')}"),
+        ("target", f"{prepared.target}: {describe_target(prepared)}"),
+        ("task", f"{prepared.task} ({prepared.task_reason})"),
+        ("inputs", kinds(prepared)),
+    ]
+    if missing:
+        lines.append(("missing", ", ".join(missing[:8]) + (", …" if len(missing) > 8 else "")))
+    lines += _shortened("", told, "column")
+    how = "from the test file" if test_file else "set aside"
+    split = f"{parts['training']:,} training, {parts['validation']:,} validation, {parts['test']:,} test ({how})"
+    lines.append(("rows", split))
+    return lines + _shortened("note", prepared.notices, "note")
+
+
+def network_lines(prepared: Prepared, seconds_per_epoch: float) -> Lines:
+    """The network, its memory, how it is trained and how long that will take."""
+    recipe, parameters = prepared.recipe, prepared.plan.parameters
+    x, _ = prepared.matrices["training"]
+    loss = "cross_entropy" if prepared.task == "classification" else "mse"
+    batch = "all rows" if recipe.batch_size == "all" else show.count(int(recipe.batch_size), "row")
+    memory = show.size(parameters * 4 * 4)  # weight, gradient and two moments, float32
+    rate = f"{recipe.optimizer}, learning rate {recipe.learning_rate:g} ({recipe.schedule})"
+    epochs, whole = show.count(recipe.epochs, "epoch"), show.duration(seconds_per_epoch * recipe.epochs)
+    return [
+        ("network", prepared.plan.describe()),
+        ("", f"{parameters:,} parameters; {memory} with gradients and moments; data {show.size(x.nbytes)}"),
+        ("training", f"{loss}, {rate}, {batch} per step"),
+        (
+            "",
+            f"{epochs}, about {show.duration(seconds_per_epoch)} each: {whole} in all; Ctrl-C stops and keeps the best",
+        ),
+    ]
+
+
+def _shortened(word: str, texts: list[str], of: str) -> Lines:
+    lines = [(word, text) for text in texts[:MOST_NOTES]]
+    if len(texts) > MOST_NOTES:
+        lines.append((word, f"… and {show.count(len(texts) - MOST_NOTES, f'more {of}')}; the report has them all"))
+    return lines
 
 
 def kinds(prepared: Prepared) -> str:
     """The input columns by kind."""
-    used = [info for info in prepared.infos if info.used and info.name not in prepared.encoder.dropped]
+    used = [info for info in prepared.infos if info.used and info.name in prepared.encoder.source_columns]
     named = {"number": "number", "category": "category", "boolean": "truth value", "date": "date"}
     counted = {kind: [info.name for info in used if info.kind == kind] for kind in named}
     texts = []
@@ -26,30 +81,30 @@ def kinds(prepared: Prepared) -> str:
 
 def describe_target(prepared: Prepared) -> str:
     """The classes with their counts, or the range of values."""
-    values = np.concatenate([part.column(prepared.target) for part in prepared.parts.values()])
     if isinstance(prepared.codec, ClassTarget):
-        labels, codes = distinct(values)
-        counts = np.bincount(codes[codes >= 0], minlength=len(labels))
+        classes = prepared.codec.classes
+        counts = np.bincount(np.concatenate([y for _, y in prepared.matrices.values()]), minlength=len(classes))
         order = np.argsort(-counts, kind="stable")
-        shown = ", ".join(f"{labels[i]} {counts[i]:,}" for i in order[:8])
-        return shown + (f", … ({len(labels)} classes)" if len(labels) > 8 else "")
-    numbers = values.astype(np.float64)
-    return f"from {numbers.min():g} to {numbers.max():g}, mean {numbers.mean():.6g}"
+        shown = ", ".join(f"{classes[i]} {counts[i]:,}" for i in order[:8])
+        return shown + (f", … ({len(classes)} classes)" if len(classes) > 8 else "")
+    numbers = np.concatenate([part.column(prepared.target).astype(np.float64) for part in prepared.parts.values()])
+    return f"from {numbers.min():g} to {numbers.max():g}, mean {prepared.codec.mean:.6g}"
 
 
 def baseline(prepared: Prepared) -> str:
     """What the simplest answer would score on the test rows."""
     codec, target = prepared.codec, prepared.target
-    training, test = (prepared.parts[name].column(target) for name in ("training", "test"))
     if isinstance(codec, ClassTarget):
-        common = int(np.bincount(codec.encode(training)).argmax())
-        share = float(np.mean(codec.encode(test) == common))
+        common = int(np.bincount(prepared.matrices["training"][1]).argmax())
+        share = float(np.mean(prepared.matrices["test"][1] == common))
         return f"always {codec.classes[common]!r} would give {100 * share:.1f} %"
-    error = float(np.sqrt(np.mean((test.astype(np.float64) - codec.mean) ** 2)))
+    test = prepared.parts["test"].column(target)
+    error = METRICS["rmse"](np.full(len(test), codec.mean), test.astype(np.float64))
     return f"always the mean would give {show.metric_value('rmse', error)}"
 
 
 def score_line(scores: Mapping[str, float], rows: int, baseline: str) -> str:
     """All metrics on the test rows, beside what the simplest answer would reach."""
-    shown = ", ".join(f"{name.replace('_', ' ')} {show.metric_value(name, value)}" for name, value in scores.items())
+    known = {name.replace("_", " "): show.metric_value(name, v) for name, v in scores.items() if not math.isnan(v)}
+    shown = ", ".join(f"{name} {value}" for name, value in known.items())
     return f"{shown} on {show.count(rows, 'row')}; {baseline}"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as safetensors_bytes
 
-from fallline.errors import ArgumentError, FalllineError, ModelFileError
+from fallline.errors import ArgumentError, FalllineError, KindError, ModelFileError
 from fallline.ir.graph import Graph
 from fallline.ir.serialize import graph_from_json, graph_to_json
 from fallline.ir.transform import substitute
@@ -62,6 +62,10 @@ class StoredNetwork(Module):
         if x.shape[1:] != stored.shape[1:]:
             raise ArgumentError(
                 f"this network takes rows of shape {format_shape(stored.shape[1:])}, found {format_shape(x.shape[1:])}"
+            )
+        if x.dtype.is_float and not stored.dtype.is_float:
+            raise KindError(
+                f"this network takes whole numbers, {stored.dtype}, found {x.dtype}; give the data as it was trained on"
             )
         replaced = {id(self._graph.inputs[name]): leaf.node for name, leaf in self._leaves_by_name.items()}
         replaced[id(self._graph.inputs[X])] = x.astype(stored.dtype).node
@@ -206,11 +210,21 @@ def network_from(arrays: dict[str, Array], metadata: dict[str, Any], path: Any, 
         buffers = set(metadata["buffers"])
         named = {name: array for name, array in arrays.items() if not name.startswith("@")}
         if into is not None:
-            into.load_parameters({name: array for name, array in named.items() if name not in buffers})
-            into.load_buffers({name: array for name, array in named.items() if name in buffers})
+            _put(into, named, buffers)
             return into
         graph = graph_from_json(metadata["graph"], arrays)
         check_prediction_graph(graph, named)
         return StoredNetwork(graph, named, metadata)
     except (FalllineError, KeyError, TypeError, RecursionError) as error:
         raise ModelFileError(f"{str(path)!r} does not fit: {error}") from None
+
+
+def _put(net: Module, named: dict[str, Array], buffers: set[str]) -> None:
+    """All weights and buffers, or none of them."""
+    before = net.parameters()
+    net.load_parameters({name: array for name, array in named.items() if name not in buffers})
+    try:
+        net.load_buffers({name: array for name, array in named.items() if name in buffers})
+    except FalllineError:
+        net.load_parameters(before)
+        raise

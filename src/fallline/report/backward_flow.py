@@ -1,5 +1,6 @@
 """The picture of backpropagation: dL/dw flowing backwards through every layer, with its numbers."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -107,7 +108,7 @@ def _together(layers: Sequence[LayerFlow]) -> list[LayerFlow]:
     if len(tables) < 2:
         return list(layers)
     largest = max((table.largest for table in tables), key=lambda one: abs(one[1]))
-    norms = {"weight": sum(table.norms["weight"] ** 2 for table in tables) ** 0.5}
+    norms = {"weight": math.sqrt(sum(table.norms["weight"] * table.norms["weight"] for table in tables))}
     shape: dict[str, tuple[int, ...]] = {"tables": (len(tables),)}
     one = replace(tables[0], name=f"{len(tables)} embeddings", module="", largest=largest, norms=norms, shapes=shape)
     return [one, *(layer for layer in layers if layer.kind != "embedding")]
@@ -149,7 +150,8 @@ def _box(picture: Picture, column: _Column) -> None:
         return
     picture.rect(centre - column.width / 2, BOX_TOP, column.width, BOX_HEIGHT, fill="panel", stroke="hair", radius=8)
     lines = [(_title(layer), 13.5, True), (_shape(layer), 12.0, False)]
-    lines += [(f"then {layer.activation}", 11.0, False)] if layer.activation else []
+    after = "beside the others" if layer.beside else f"then {layer.activation}" if layer.activation else ""
+    lines += [(after, 11.0, False)] if after else []
     y = BOX_TOP + BOX_HEIGHT / 2 + 5 - 9 * (len(lines) - 1)
     for text, size, bold in lines:
         colour = "ink" if bold or size == 12.0 else "muted"
@@ -260,7 +262,9 @@ def _legend(picture: Picture, flow: Flow, rule: optim.Optimizer, top: float) -> 
     told = "It changes no weight and knows no learning rate."
     picture.text(left + 18, top + 124, told, colour="muted")
     picture.text(right + 18, top + 26, "Gradient descent uses it", colour="green", size=14, bold=True)
-    picture.text(right + 18, top + 49, shortened(f"w ← w − η·dL/dw for every weight; here {rule!r}", width - 30))
+    name = type(rule).__name__
+    named = f"w ← w − η·dL/dw{'' if name == 'SGD' else f', as {name} refines it'}; η = {rule.lr:g}"
+    picture.text(right + 18, top + 49, shortened(named, width - 30))
     for k, text in enumerate(_example(flow, rule)):
         fitting = shortened(text, width - 30)
         picture.text(right + 18, top + 73 + 20 * k, fitting, bold=k == 1)

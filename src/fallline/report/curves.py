@@ -32,11 +32,6 @@ def curve_picture(name: str, title: str, curves: Mapping[str, Sequence[float]], 
     across = Scale(1, max(longest, 2), LEFT, WIDTH - RIGHT)
     up = Scale(low, high, HEIGHT - BOTTOM, TOP)
     _axes(picture, [value for value in across.ticks(6) if value == int(value)], across, up, "epoch", "")
-    if best_epoch is not None and 0 <= best_epoch < longest:
-        x = across(best_epoch + 1)
-        picture.polyline([(x, TOP), (x, HEIGHT - BOTTOM)], stroke="muted", dash="2 4")
-        side, shift = ("end", -6) if x > WIDTH / 2 else ("start", 6)
-        picture.text(x + shift, TOP + 10, f"best: epoch {best_epoch + 1}", colour="muted", size=11, anchor=side)
     left = LEFT
     for number, (label, values) in enumerate(curves.items()):
         colour = _VALIDATION.get(label, COLOURS[number % len(COLOURS)])
@@ -48,11 +43,18 @@ def curve_picture(name: str, title: str, curves: Mapping[str, Sequence[float]], 
         picture.polyline([(left, 39), (left + 16, 39)], stroke=colour, width=2.5)
         picture.text(left + 22, 43, label, size=11.5)
         left += 40 + 7 * len(label)
+    if best_epoch is not None and 0 <= best_epoch < longest:
+        x = across(best_epoch + 1)
+        picture.polyline([(x, TOP), (x, HEIGHT - BOTTOM)], stroke="muted", dash="2 4")
+        side, shift = ("end", -6) if x > WIDTH / 2 else ("start", 6)
+        picture.text(
+            x + shift, TOP + 10, f"best: epoch {best_epoch + 1}", colour="muted", size=11, anchor=side, halo="paper"
+        )
     return picture.svg()
 
 
 def scatter_picture(name: str, title: str, true: Any, predicted: Any) -> str:
-    """Predicted against true values as SVG; on the line they agree. Of many rows, every k-th is drawn.
+    """Predicted against true values as SVG; on the line they agree. Of many rows, one in k is drawn.
 
     Args:
         name: prefix of the ids inside.
@@ -64,7 +66,7 @@ def scatter_picture(name: str, title: str, true: Any, predicted: Any) -> str:
     x, y = x[finite], y[finite]
     low, high = padded([*x.tolist(), *y.tolist()])
     every = max(1, -(-len(x) // MOST_DOTS))
-    note = f", every {every}th shown" if every > 1 else ""
+    note = f", one in {every} shown" if every > 1 else ""
     picture = _chart(name, title, f"{len(x):,} rows{note}. Dots on the line are predicted exactly.")
     across, up = Scale(low, high, LEFT, WIDTH - RIGHT), Scale(low, high, HEIGHT - BOTTOM, TOP)
     _axes(picture, across.ticks(5), across, up, "true", "predicted")

@@ -38,7 +38,7 @@ def descent_picture(
     The loss is drawn over two weights of the last layer, all others held still, in prediction mode and float64;
     three descents on all rows go from one start, with a learning rate that is too small, right, and too large:
     a fortieth, a half and a little more than the largest with which every step lowers the loss. They start at the
-    network's own values, or, where these lie at the bottom already, moved up its side, which the picture says.
+    network's own values, or, where these lie near the bottom already, at a place up its side, which the picture says.
 
     Args:
         net: the network; nothing is changed.
@@ -78,9 +78,9 @@ def _draw(found: Descent, all_rows: int) -> str:
     picture.text(24, 36, "Gradient descent: the same start, three learning rates", size=19, bold=True)
     rows = f"{found.rows:,} rows" + (f" (the first of {all_rows:,})" if all_rows > found.rows else "")
     still = "all other weights held still"
-    moved = "; the start is moved away from the trained values, which lie at the bottom" if found.moved else ""
+    moved = "; they start up its side, not at the network's own values" if found.moved else ""
     picture.text(24, 57, f"The loss of {rows} over two weights, {still}{moved}.", colour="muted")
-    limit = f"With η above {figure(found.limit, 2)} not every step lowers the loss."
+    limit = f"With η above {figure(found.limit)} not every step lowers the loss."
     rings = "Rings join places of equal loss, lowest within. Each arrow is one step, w ← w − η·dL/dw."
     picture.text(24, 75, f"{rings} {limit}", colour="muted")
     _define_surface(picture, found)

@@ -32,7 +32,7 @@ class Descent:
     Attributes:
         spots: the two weights.
         start: where they start.
-        moved: whether they were moved there from the network's own values, which lie at the bottom already.
+        moved: whether that is a place up the valley's side, not the network's own values.
         bottom: the two weights at the lowest loss.
         lowest: L there.
         limit: the largest learning rate with which every step lowers the loss.
@@ -59,9 +59,11 @@ def descend(
     net: Module, rows: Rows, loss: Loss, spots: Sequence[Spot] | None, steps: int, grid: int, call: str
 ) -> Descent:
     """Choose what is not given, run, and compute the surface."""
-    plane = Plane(
-        net, rows, loss, list(dict.fromkeys(name for name, _ in spots)) if spots else _last_layer(net, rows, loss)
-    )
+    names = list(dict.fromkeys(name for name, _ in spots)) if spots else _last_layer(net, rows, loss)
+    plane = Plane(net, rows, loss, names)
+    here = plane.loss({name: plane.base[name] for name in names})
+    if not math.isfinite(here):
+        raise ArgumentError(f"{call}: the loss at the network's weights is {here}, so there is no ground to walk on")
     pair = tuple(spots) if spots else _choose(plane, call)
     own = [float(plane.base[name][place]) for name, place in pair]
     bottom = _bottom(plane, pair, own)
@@ -98,8 +100,8 @@ def _last_layer(net: Module, rows: Rows, loss: Loss) -> list[str]:
 
 
 def _choose(plane: Plane, call: str) -> tuple[Spot, Spot]:
-    """The two weights, among those with the largest gradients and values, whose valley is neither bowl nor gorge."""
-    _, grads = plane.loss_and_gradients({name: plane.base[name] for name in plane.names})
+    """The two weights, among those with large gradients or values, with a long way down and a well-formed valley."""
+    loss, grads = plane.loss_and_gradients({name: plane.base[name] for name in plane.names})
     spots: list[Spot] = []
     for name in plane.names:
         for sizes in (np.abs(grads[name]), np.abs(plane.base[name])):
@@ -111,10 +113,16 @@ def _choose(plane: Plane, call: str) -> tuple[Spot, Spot]:
     best: tuple[float, tuple[Spot, Spot]] | None = None
     for i in range(len(spots)):
         for j in range(i + 1, len(spots)):
-            flat, steep = np.linalg.eigvalsh(curvature[np.ix_([i, j], [i, j])])
+            pair = curvature[np.ix_([i, j], [i, j])]
+            flat, steep = np.linalg.eigvalsh(pair)
             if not flat > 1e-6 * steepest > 0.0:
                 continue
-            score = abs(math.log(steep / flat / WANTED_STRETCH)) + 0.5 * math.log(steepest / steep + 1.0)
+            slope = np.array([grads[name][place] for name, place in (spots[i], spots[j])])
+            fall = (
+                0.5 * float(slope @ np.linalg.solve(pair, slope)) / max(abs(loss), 1e-12)
+            )  # what Newton's step promises
+            score = abs(math.log(steep / flat / WANTED_STRETCH)) + 0.5 * math.log(1.0 + 0.05 / (fall + 1e-4))
+            score += 0.5 * math.log(steepest / steep + 1.0)
             if best is None or score < best[0] - 1e-9:
                 best = (score, (spots[i], spots[j]))
     if best is None:
@@ -148,18 +156,16 @@ def _bottom(plane: Plane, spots: Sequence[Spot], own: Sequence[float]) -> list[f
 def _start(
     plane: Plane, spots: Sequence[Spot], own: Sequence[float], bottom: Sequence[float]
 ) -> tuple[list[float], bool]:
-    """(where to start, whether that is away from the network's own values).
+    """(where to start, whether that is not the network's own values).
 
-    The network's own values serve where they lie up a slope; after a training they lie at the bottom, and
-    the start is moved up its side: mostly along the valley, partly across.
+    These serve where they lie up a slope. After a training they lie near the bottom; then the start is up the
+    side, mostly along the valley, partly across.
     """
     curvature = plane.curvature(spots, bottom)
     _, directions = np.linalg.eigh(curvature)
     along, over = (directions[:, k] * np.sign(directions[np.argmax(np.abs(directions[:, k])), k]) for k in (0, 1))
-    offset = np.array(own) - np.array(bottom)
     high, low = (plane.loss(plane.at(spots, values)) for values in (own, bottom))
-    enough = abs(float(offset @ over)) > 0.1 * float(np.hypot(*offset))
-    if high - low > 0.02 * abs(low) and high > low + 1e-9 and enough:
+    if high - low > 0.02 * abs(low) and high > low + 1e-9:
         return [float(value) for value in own], False
     size = max(float(np.sqrt(np.mean(np.concatenate([plane.base[name].ravel() for name, _ in spots]) ** 2))), 0.25)
     start = np.array(bottom) + 2.0 * size * (-0.9 * along + 0.44 * over)
@@ -181,10 +187,10 @@ def _limit(plane: Plane, spots: Sequence[Spot], start: Sequence[float], steps: i
 
 
 def _too_large(plane: Plane, spots: Sequence[Spot], start: Sequence[float], limit: float, steps: int) -> Walk:
-    """The first rate above the limit whose descent ends clearly higher than it began."""
+    """The first rate above the limit whose descent ends higher than it began."""
     tried = walk(plane, spots, start, _rounded(limit * 1.05), steps)
-    for factor in (1.1, 1.2, 1.5, 2.0):
-        if not tried.losses[-1] <= 1.2 * tried.losses[0]:
+    for factor in (1.1, 1.2, 1.35, 1.5, 2.0):
+        if not tried.losses[-1] <= tried.losses[0]:
             break
         tried = walk(plane, spots, start, _rounded(limit * factor), steps)
     return tried

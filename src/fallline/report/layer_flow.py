@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fallline import optim
 from fallline.backprop.gradients import gradients
 from fallline.engine.reference import ReferenceProgram
-from fallline.ir.graph import Graph, Node
+from fallline.ir.graph import Graph, Node, topological
 from fallline.ir.transform import retype_floats
 from fallline.ir.types import BATCH, DType
 from fallline.nn.losses import Loss
@@ -35,6 +35,7 @@ class LayerFlow:
         kind: "linear", "embedding" or "scale".
         shapes: of its parameters by their last name: {"weight": (4, 8), "bias": (8,)}.
         activation: the function that follows, where it is one with a name; else "".
+        beside: whether the layer after it does not take what it gives, as in a shortcut.
         given: how many numbers a row brings in, or None where they are whole numbers.
         size_in: mean |a| of what comes in, or None.
         size_back: mean |dL/da| of what comes in: what backpropagation hands to the layer before; or None.
@@ -47,6 +48,7 @@ class LayerFlow:
     kind: str
     shapes: dict[str, tuple[int, ...]]
     activation: str
+    beside: bool
     given: int | None
     size_in: float | None
     size_back: float | None
@@ -188,6 +190,7 @@ def _layer(group: _Group, module: str, values: dict[str, Array], until: Node | N
         kind=group.kind,
         shapes={n.rpartition(".")[2]: g.shape for n, g in grads.items()},
         activation=_activation(group.gives, until),
+        beside=group.come_in is not None and until is not None and not _leads_to(group.gives, until),
         given=None if come_in is None else come_in[0].size,
         size_in=None if come_in is None else _mean_size(come_in),
         size_back=None if back is None else _mean_size(back),
@@ -200,7 +203,7 @@ def _activation(gives: Node, until: Node | None) -> str:
     """The one function with a name between a layer and the next one's input."""
     found: list[str] = []
     seen: set[int] = set()
-    waiting = [] if until is None else [until]
+    waiting = [until] if until is not None and _leads_to(gives, until) else []
     while waiting:
         node = waiting.pop()
         if id(node) in seen or node is gives:
@@ -212,6 +215,10 @@ def _activation(gives: Node, until: Node | None) -> str:
             return "SiLU"  # x·sigmoid(x)
         waiting.extend(node.inputs)
     return found[0] if len(found) == 1 else ""
+
+
+def _leads_to(gives: Node, until: Node) -> bool:
+    return any(node is gives for node in topological([until]))
 
 
 def _mean_size(array: Array) -> float:

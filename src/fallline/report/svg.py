@@ -73,7 +73,7 @@ def figure(value: float, digits: int = 3) -> str:
     mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
     power = int(exponent)
     if -4 <= power < 6:
-        text = f"{float(f'{mantissa}e{power}'):.{max(digits - 1 - power, 0)}f}"
+        text = f"{value:.{max(digits - 1 - power, 0)}f}"
     else:
         text = f"{mantissa}·10{str(power).translate(_RAISED)}"
     return text.replace("-", "−")

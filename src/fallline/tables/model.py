@@ -14,6 +14,7 @@ from fallline.errors import ArgumentError, FalllineError, KindError, ModelFileEr
 from fallline.nn.model_file import network_from, read_tensors, save_network
 from fallline.nn.module import Module
 from fallline.tables.network import NetworkPlan, TableNetwork
+from fallline.tables.stored import check_table, check_widths
 from fallline.training.metrics import METRICS, probabilities
 
 Array = NDArray[Any]
@@ -160,15 +161,17 @@ def load(path: Any, into: Module | None = None) -> Any:
     return _checked(lambda: _table_model(network, metadata[KEY]), path)
 
 
-def _table_model(network: Module, saved: dict[str, Any]) -> TableModel:
-    encoder = TableEncoder.from_json(saved["encoder"])
-    return TableModel(
-        network,
-        encoder,
-        target_from_json(saved["target"]),
-        NetworkPlan.from_json(saved["plan"]),
-        dict(saved["about"]),
-    )
+def _table_model(network: Module, saved: Any) -> TableModel:
+    check_table(saved)
+    encoder, target = TableEncoder.from_json(saved["encoder"]), target_from_json(saved["target"])
+    plan = NetworkPlan.from_json(saved["plan"])
+    outputs = len(target.classes) if isinstance(target, ClassTarget) else 1
+    features = len(encoder.feature_names)
+    check_widths(features, encoder.dense_width, [count for _, count in encoder.embedded], outputs, plan)
+    given = network.predict(np.zeros((1, features), dtype=np.float32))
+    if given.shape != (1, outputs):
+        raise ModelFileError(f"its network gives {given.shape[1:]} for a row, where {(outputs,)} is needed")
+    return TableModel(network, encoder, target, plan, dict(saved["about"]))
 
 
 def _checked(make: Callable[[], TableModel], path: Any) -> TableModel:

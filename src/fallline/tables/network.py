@@ -1,10 +1,11 @@
 """The network for a table: embeddings for categories, a multilayer perceptron, and a direct linear path."""
 
+import os
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from fallline import nn
-from fallline.errors import ModelFileError
+from fallline.errors import ArgumentError, ModelFileError
 from fallline.nn.activations import by_name
 from fallline.nn.init import Normal
 from fallline.ops import functions as f
@@ -35,6 +36,23 @@ class NetworkPlan:
         """Plain JSON values for `from_json`."""
         return asdict(self)
 
+    def describe(self) -> str:
+        """The plan in one line."""
+        names = [f"{count}→{width}" for count, width in self.embedded]
+        inputs = f"{self.dense} numbers" + (f", embeddings {', '.join(names)}" if names else "")
+        hidden = " → ".join(map(str, self.hidden)) or "none"
+        return f"{inputs}; hidden {hidden}, {self.activation}, dropout {self.dropout:g}; {self.outputs} outputs"
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the network learns."""
+        width = self.dense + sum(features for _, features in self.embedded)
+        counted = sum(count * features for count, features in self.embedded) + (width + 1) * self.outputs
+        for size in self.hidden:
+            counted += (width + 1) * size
+            width = size
+        return counted + ((width + 1) * self.outputs if self.hidden else 0)
+
     @classmethod
     def from_json(cls, saved: Any) -> Self:
         """The plan that `to_json` wrote."""
@@ -51,6 +69,23 @@ class NetworkPlan:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"the network's plan in the file is damaged: {error}") from None
+
+
+def require_memory(plan: NetworkPlan) -> None:
+    """Refuse a network that this machine cannot train.
+
+    Weights, gradients and two moments, and as much again for copies and checkpoints: 32 bytes a parameter.
+    """
+    need = plan.parameters * 32
+    try:
+        has = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows does not say
+        return
+    if need > has:
+        raise ArgumentError(
+            f"a network with hidden layers of {', '.join(map(str, plan.hidden))} has {plan.parameters:,} parameters and "
+            f"needs {need / 1e9:,.1f} GB to be trained; this machine has {has / 1e9:,.1f} GB. Choose smaller layers."
+        )
 
 
 class TableNetwork(nn.Module):
@@ -90,8 +125,4 @@ class TableNetwork(nn.Module):
 
     def describe(self) -> str:
         """The plan in one line."""
-        plan = self.plan
-        names = [f"{count}→{width}" for count, width in plan.embedded]
-        inputs = f"{plan.dense} numbers" + (f", embeddings {', '.join(names)}" if names else "")
-        hidden = " → ".join(map(str, plan.hidden)) or "none"
-        return f"{inputs}; hidden {hidden}, {plan.activation}, dropout {plan.dropout:g}; {plan.outputs} outputs"
+        return self.plan.describe()

@@ -14,7 +14,7 @@ from fallline.data.targets import ClassTarget, NumberTarget, drop_missing_target
 from fallline.errors import ArgumentError, DataError
 from fallline.tables.columns import ColumnInfo, describe_columns, infer_task
 from fallline.tables.model import TableModel
-from fallline.tables.network import NetworkPlan
+from fallline.tables.network import NetworkPlan, require_memory
 from fallline.tables.recipe import Recipe, default_recipe, network_plan
 
 Array = NDArray[Any]
@@ -59,7 +59,7 @@ class Prepared:
         infos: what each other column is.
         parts: the tables of the training, validation and test rows.
         encoder, codec: of columns and target, fitted on the training rows alone.
-        matrices: (encoded rows, encoded targets) of training and validation.
+        matrices: (encoded rows, encoded targets) of the training, validation and test rows.
         weights: sample weights of the training rows, or None.
         plan: the network's shape.
         recipe: the settings, the user's wishes taken in.
@@ -98,9 +98,15 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     weight_column = None if options.weight_column is None else table.resolve_column(options.weight_column)
     if target in (*dropped, weight_column):
         raise ArgumentError(f"the target {target!r} cannot be dropped or be the weight column as well")
+    _require_kept(options, dropped, weight_column)
     table = drop_missing_targets(table, target)
     notices += [notice for notice in table.notices if notice not in notices]
     task, reason = _task(table, target, options)
+    if options.class_weight is not None and task != "classification":
+        raise ArgumentError(
+            f"class weights are for classes, and {target!r} is predicted as a number; leave --class-weight away, "
+            "or ask for --task classification"
+        )
     codec: ClassTarget | NumberTarget
     if options.init is not None:
         codec = _same_target(options.init, target, task)
@@ -108,6 +114,8 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
         kind = ClassTarget if task == "classification" else NumberTarget
         codec = kind.fit(table.column(target), target, table.place)
     parts = _split(table, target, codec, options, notices)
+    if isinstance(codec, NumberTarget):
+        _require_rows(parts)
     training = parts["training"]
     if isinstance(codec, NumberTarget) and options.init is None:
         codec = NumberTarget.fit(training.column(target), target, training.place)  # of training rows alone
@@ -115,16 +123,38 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     infos = describe_columns(training.drop(leave_out), target)
     encoder = _encoder(training, infos, options, notices)
     matrices = {}
-    for name in ("training", "validation"):
+    for name in ("training", "validation", "test"):
         part = parts[name]
         told: list[str] = []
         matrices[name] = (encoder.transform(part, told), codec.encode(part.column(target), part.place, told))
-        notices += [f"{notice}" for notice in told if notice not in notices]
-    recipe = _recipe(len(training), options)
+        notices += [notice for notice in told if notice not in notices]
+    recipe = _recipe(len(training), options, notices)
     outputs = len(codec.classes) if isinstance(codec, ClassTarget) else 1
     plan = network_plan(encoder, outputs, recipe) if options.init is None else options.init.plan
+    require_memory(plan)
     weights = None if weight_column is None else _row_weights(training, weight_column)
     return Prepared(target, task, reason, infos, parts, encoder, codec, matrices, weights, plan, recipe, notices)
+
+
+def _require_kept(options: TableOptions, dropped: list[str], weight_column: str | None) -> None:
+    """A model that training starts from keeps its columns."""
+    needed = [] if options.init is None else options.init.encoder.source_columns
+    for name in (*dropped, *([weight_column] if weight_column else [])):
+        if name in needed:
+            raise ArgumentError(
+                f"the model that training starts from uses the column {name!r}; it cannot be left out. "
+                "Keep the column or leave --init away"
+            )
+
+
+def _require_rows(parts: dict[str, Table]) -> None:
+    """A mean and a deviation need two training rows."""
+    if len(parts["training"]) < 2:
+        total = sum(len(part) for part in parts.values())
+        raise DataError(
+            f"{parts['training'].source} has {total} rows with a target; after setting some aside for validation and "
+            "test, training needs at least 2. Give more rows."
+        )
 
 
 def _task(table: Table, target: str, options: TableOptions) -> tuple[str, str]:
@@ -199,7 +229,7 @@ def _encoder(training: Table, infos: list[ColumnInfo], options: TableOptions, no
     return encoder
 
 
-def _recipe(rows: int, options: TableOptions) -> Recipe:
+def _recipe(rows: int, options: TableOptions, notices: list[str]) -> Recipe:
     """The default recipe with the user's wishes in place of its own."""
     recipe = default_recipe(rows)
     if options.init is not None:
@@ -227,6 +257,10 @@ def _recipe(rows: int, options: TableOptions) -> Recipe:
     recipe = replace(recipe, **wished)
     if options.optimizer not in (None, "adamw") and options.learning_rate is None:
         recipe = replace(recipe, learning_rate=_usual_rate(str(options.optimizer)))
+    if isinstance(recipe.batch_size, int) and recipe.batch_size > rows:
+        if options.batch_size is not None:
+            notices.append(f"The batch of {recipe.batch_size:,} rows was cut to the {rows:,} training rows.")
+        recipe = replace(recipe, batch_size=rows)
     return recipe
 
 
@@ -237,6 +271,14 @@ def _usual_rate(optimizer: str) -> float:
 
 def _row_weights(training: Table, column: str) -> Array:
     values = training.column(column)
-    if values.dtype.kind not in "fiu" or not np.isfinite(values).all() or (values < 0).any() or not values.any():
-        raise DataError(f"the weight column {column!r} must hold a number of 0 or more in every row, not all of them 0")
-    return values.astype(np.float64)
+    need = f"the weight column {column!r} must hold a finite number of 0 or more in every row"
+    if values.dtype.kind not in "fiub":
+        raise DataError(f"{need}; it holds {'text' if values.dtype.kind == 'O' else 'dates'}. Choose another column.")
+    weights = values.astype(np.float64)
+    bad = ~(np.isfinite(weights) & (weights >= 0.0))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise DataError(f"{training.place(row)}: {need}, found {weights[row]:g}. Correct it, or leave that row out.")
+    if not weights.any():
+        raise DataError(f"{need}; all of them are 0, so that no row counts. Choose another column.")
+    return weights

@@ -34,7 +34,7 @@ def default_recipe(rows: int) -> Recipe:
     - About 4,000 to 30,000 steps: enough for the validation loss to turn; the best epoch is kept.
     """
     small = rows < 2_000
-    hidden = (64, 64) if small else (128, 128) if rows < 10_000 else (256, 256)
+    hidden = (32, 32) if small else (128, 128) if rows < 10_000 else (256, 256)
     batch_size = 32 if small else 64 if rows < 10_000 else 256
     steps_per_epoch = max(1, -(-rows // batch_size))
     epochs = int(min(100, max(30, 4_000 // steps_per_epoch)))
@@ -44,7 +44,7 @@ def default_recipe(rows: int) -> Recipe:
         dropout=0.3 if small else 0.1,
         optimizer="adamw",
         learning_rate=2e-3,
-        weight_decay=0.1 if small else 0.02,
+        weight_decay=0.5 if small else 0.02,
         schedule="one_cycle",
         batch_size=batch_size,
         epochs=epochs,

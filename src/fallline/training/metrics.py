@@ -45,7 +45,7 @@ def predicted_classes(outputs: Array) -> Array:
 
 def true_classes(outputs: Array, targets: Array) -> Array:
     """The class of each row from labels, soft targets, or (rows, 1) labels."""
-    if targets.ndim == outputs.ndim and targets.shape[-1] != 1:
+    if outputs.ndim > 1 and targets.ndim == outputs.ndim and targets.shape[-1] != 1:
         return np.asarray(np.argmax(targets, axis=-1))
     return targets.reshape(predicted_classes(outputs).shape)
 

@@ -1,0 +1,132 @@
+"""What a model file says of encoders and target, checked before anything is made of it.
+
+A file may be damaged, or made by a stranger: whatever is wrong with it is said when it is opened, and not by
+a Python error when it predicts.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from fallline.data.dates import FORMATS
+from fallline.errors import ModelFileError
+
+Check = Callable[[Any], bool]
+
+
+def check_table(saved: Any) -> None:
+    """Raise ModelFileError where encoders, target or notes are not as `TableModel.to_json` writes them."""
+    _keys(saved, {"encoder": _is_dict, "target": _is_dict, "plan": _is_dict, "about": _is_dict}, "the model")
+    _keys(saved["encoder"], {"columns": _is_list}, "the encoder")
+    names = [_check_column(column) for column in saved["encoder"]["columns"]]
+    if not names or len(set(names)) < len(names):
+        raise ModelFileError("its columns are none, or two have the same name")
+    _check_target(saved["target"])
+
+
+def check_widths(features: int, dense: int, cardinalities: list[int], outputs: int, saved_plan: Any) -> None:
+    """Raise ModelFileError where the network's plan is of other columns or classes than the file's.
+
+    Args:
+        features: columns of the encoded matrix.
+        dense: how many of them are numbers.
+        cardinalities: slots of each embedded column.
+        outputs: what the target needs: one per class, or 1.
+        saved_plan: the `NetworkPlan`.
+    """
+    planned = [count for count, _ in saved_plan.embedded]
+    if (dense, cardinalities, outputs, features) != (
+        saved_plan.dense,
+        planned,
+        saved_plan.outputs,
+        saved_plan.dense + len(planned),
+    ):
+        raise ModelFileError(
+            f"its network is planned for {saved_plan.dense} numbers, categories {planned} and {saved_plan.outputs} "
+            f"outputs, but its columns make {dense} numbers, categories {cardinalities} and {outputs} outputs"
+        )
+
+
+def _check_column(saved: Any) -> str:
+    what = "a column"
+    _keys(saved, {"kind": lambda kind: kind in tuple(_COLUMNS), "name": _is_text}, what, others=True)
+    what = f"the column {saved['name']!r}"
+    _keys(saved, {"kind": _is_text, "name": _is_text, **_COLUMNS[saved["kind"]]}, what)
+    if saved["kind"] == "date":
+        for part in saved["parts"].values():
+            _keys(part, {"name": _is_text, **_COLUMNS["number"]}, f"a part of {what}")
+    return str(saved["name"])
+
+
+def _check_target(saved: Any) -> None:
+    _keys(saved, {"task": lambda task: task in ("classification", "regression")}, "the target", others=True)
+    if saved["task"] == "classification":
+        _keys(saved, {"task": _is_text, "name": _is_text, "classes": _are_classes}, "the target")
+    else:
+        numbers = {"mean": _is_number, "deviation": lambda value: _is_number(value) and value > 0}
+        _keys(saved, {"task": _is_text, "name": _is_text, **numbers}, "the target")
+
+
+def _keys(saved: Any, checks: dict[str, Check], what: str, others: bool = False) -> None:
+    """Every key is there and is what it should be; others only where allowed."""
+    if not isinstance(saved, dict):
+        raise ModelFileError(f"{what} is described by {saved!r:.40}, not by named values")
+    for key, check in checks.items():
+        if key not in saved:
+            raise ModelFileError(f"{what} lacks {key!r}")
+        if not check(saved[key]):
+            raise ModelFileError(f"{what} has {key!r} {saved[key]!r:.40}, which cannot be")
+    if not others and (unknown := [key for key in saved if key not in checks]):
+        raise ModelFileError(f"{what} has {unknown[0]!r}, which this version does not know")
+
+
+def _is_dict(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_truth(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_spread(value: Any) -> bool:
+    return _is_number(value) and value >= 0
+
+
+def _are_labels(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value)) and len(set(value)) == len(value)
+
+
+def _are_classes(value: Any) -> bool:
+    kinds = str | int | float
+    return isinstance(value, list) and len(value) >= 2 and all(isinstance(label, kinds) for label in value)
+
+
+def _is_date_format(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and value in FORMATS)
+
+
+_DATE_PARTS = ("elapsed", "year", "month", "day", "weekday", "hour")
+
+
+def _are_parts(value: Any) -> bool:
+    return isinstance(value, dict) and all(part in _DATE_PARTS for part in value)
+
+
+_COLUMNS: dict[str, dict[str, Check]] = {
+    "number": {"mean": _is_number, "deviation": _is_spread, "indicator": _is_truth},
+    "boolean": {"indicator": _is_truth},
+    "category": {"labels": _are_labels, "missing": _is_truth, "other": _is_truth, "embedded": _is_truth},
+    "date": {"format": _is_date_format, "parts": _are_parts, "indicator": _is_truth},
+}
