@@ -18,17 +18,8 @@ HEAVY = ("numpy", "duckdb", "rich", "safetensors", "click", "pandas", "scipy", "
 
 def loaded_by(code: str) -> set[str]:
     """The modules that a fresh interpreter has loaded after `code`."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-I",
-            "-c",
-            f"import sys; sys.path.insert(0, {str(SOURCE.parents[1])!r})\n{code}\nprint(*sys.modules)",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    code = f"import sys; sys.path.insert(0, {str(SOURCE.parents[1])!r})\n{code}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split())
 
@@ -76,7 +67,7 @@ def test_the_list_the_rooms_and_the_block_for_type_checkers_agree() -> None:
 
 def test_unknown_names_are_unknown() -> None:
     with pytest.raises(AttributeError, match="module 'fallline' has no attribute 'fitt'"):
-        _ = fl.fitt  # type: ignore[attr-defined]
+        _ = fl.fitt
     assert not hasattr(fl, "_nothing")
 
 
@@ -105,5 +96,5 @@ def test_trace_prints_the_graph_and_marks_backpropagation() -> None:
 
 
 def test_trace_refuses_what_is_no_network() -> None:
-    with pytest.raises(fl.KindError, match="trace: net must be an object of fallline.nn.Module, found 3"):
+    with pytest.raises(fl.KindError, match=r"trace: net must be an object of fallline.nn.Module, found 3"):
         fl.trace(3, np.zeros((1, 3)))

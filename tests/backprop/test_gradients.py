@@ -57,9 +57,8 @@ def test_doubling_many_times_walks_each_node_once() -> None:
 
 def test_a_network_by_hand() -> None:
     """One hidden layer, squared error, two rows: every number worked out with pencil and paper."""
-    x, w, b, v = (
-        make_input(n, s, "float64") for n, s in [("x", (BATCH, 2)), ("w", (2, 2)), ("b", (2,)), ("v", (2, 1))]
-    )
+    x, w = make_input("x", (BATCH, 2), "float64"), make_input("w", (2, 2), "float64")
+    b, v = make_input("b", (2,), "float64"), make_input("v", (2, 1), "float64")
     error = fl.relu(x @ w + b) @ v - 1.0
     values = {
         "x": [[1.0, 2.0], [0.0, -1.0]],

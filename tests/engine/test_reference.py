@@ -131,7 +131,7 @@ def test_tree_add_names_its_tree() -> None:
 def test_run_casts_to_the_types_of_the_graph() -> None:
     x = make_input("x", (2,), "float32")
     result = run(Graph({"x": x.node}, {"y": (x * 2.0).node}), {"x": [1, 2]})["y"]
-    assert (result.dtype, result.tolist()) == (np.float32, [2.0, 4.0])
+    assert (str(result.dtype), result.tolist()) == ("float32", [2.0, 4.0])
 
 
 def test_a_missing_input_is_named() -> None:

@@ -143,7 +143,8 @@ def test_reshape_of_symbolic_rows_is_numpys(shapes: tuple[tuple[int, ...], tuple
     before, after = shapes
     array = np.arange(rows * np.prod(before), dtype=np.float64).reshape(rows, *before)
     x = make_input("x", (BATCH, *before), "float64")
-    for asked in [(-1, *after), (BATCH, *after), (-1,), (BATCH, -1)]:
+    shapes_asked: list[tuple[Any, ...]] = [(-1, *after), (BATCH, *after), (-1,), (BATCH, -1)]
+    for asked in shapes_asked:
         y = x.reshape(asked)
         wanted = array.reshape(tuple(rows if dim is BATCH else dim for dim in asked))
         assert bind(y.shape, {"n": rows}) == wanted.shape

@@ -111,7 +111,7 @@ def test_class_weights_of_a_column_of_labels() -> None:
             {1: float("nan")},
             LABELS,
             fl.ArgumentError,
-            "class_weight of class 1 must be finite and 0 or more, found nan",
+            "class 1 must be finite and 0 or more, found nan",
         ),
         ("balanced", np.ones((12, 3)) / 3, fl.ArgumentError, "class_weight needs one whole-number label per row"),
         ("balanced", LABELS + 0.5, fl.ArgumentError, "class_weight needs one whole-number label per row"),

@@ -26,9 +26,8 @@ def evaluate(model: str, data: str, no_header: bool, as_json: bool) -> int:
         click.echo(json.dumps({"task": opened.task, "rows": len(table), **_finite(scores)}))
         return 0
     rows: list[tuple[str, str]] = [("data", f"{table.source}: {show.count(len(table), 'row')}")]
-    rows += [
-        (name.replace("_", " "), show.metric_value(name, value)) for name, value in scores.items() if value == value
-    ]
+    known = {name: value for name, value in scores.items() if value == value}  # of one class, roc_auc is undefined
+    rows += [(name.replace("_", " "), show.metric_value(name, value)) for name, value in known.items()]
     rows += [("note", notice) for notice in notices]
     show.print_listing(show.console(), rows)
     return 0

@@ -106,9 +106,7 @@ def _report(error: Exception) -> int:
         return 2
     if isinstance(error, OSError) and error.strerror:
         where = f" {str(error.filename)!r}" if error.filename else ""
-        click.echo(
-            f"error: cannot read or write{where}: {error.strerror}; put that right or choose another place", err=True
-        )
+        click.echo(f"error: cannot read or write{where}: {error.strerror}; try another place", err=True)
         return 2
     if os.environ.get("FALLLINE_DEBUG"):
         traceback.print_exc()

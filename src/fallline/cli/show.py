@@ -22,7 +22,7 @@ def console(quiet: bool = False) -> Console:
 def program() -> str:
     """How the user calls Fallline: `fallline`, `.venv/bin/fallline`, `python -m fallline`."""
     called = Path(sys.argv[0])
-    if called.name == "__main__.py":
+    if called.name == "__main__.py" and called.parent.name == "fallline":
         python = Path(sys.executable)
         return f"{python.name if _on_path(python) else shlex.quote(sys.executable)} -m fallline"
     if called.stem != "fallline" or _on_path(called) or not called.exists():

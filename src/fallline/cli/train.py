@@ -63,7 +63,7 @@ def _fraction_or_file(context: Any, parameter: Any, text: str) -> float | str:
 @click.option("--patience", type=click.IntRange(min=1), help="Stop after so many epochs without a better validation.")
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Give rare classes more weight.")
 @click.option("--weight-column", metavar="COLUMN", help="A column with the weight of each row.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @click.option("--shards", type=click.IntRange(min=1), default=1, show_default=True, help="Slices of a batch's sums.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder to make; runs/NAME-1, … by default.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")

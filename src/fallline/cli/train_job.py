@@ -13,7 +13,7 @@ from fallline.errors import ArgumentError, RunFolderError
 from fallline.tables.columns import guess_target
 from fallline.tables.model import TableModel, load
 from fallline.tables.prepare import Prepared, TableOptions, prepare
-from fallline.tables.train import TableRun, make_network, seconds_per_epoch, train_table
+from fallline.tables.train import TableRun, make_network, require_settings, seconds_per_epoch, train_table
 from fallline.training.progress import Silent, Terminal
 
 STOPPED = {
@@ -44,6 +44,7 @@ class TrainJob:
         target = self._target(table)
         options = self._options(header)
         prepared = prepare(table, target, options)
+        require_settings(prepared, options)
         if not self.silent:
             self._show(table, prepared, options)
         about = {
@@ -160,7 +161,7 @@ class TrainJob:
         failed = run.stopped == "nan" and run.best_epoch is None
         show.print_listing(self.console, [row for row in rows if not (failed and row[0] in ("test", "validation"))])
         if run.stopped == "nan":
-            slower = {**self.given, "lr": prepared.recipe.learning_rate / 10}
+            slower = {**self.given, "lr": f"{prepared.recipe.learning_rate / 10:g}"}
             words = ["train", *_words(self.data, slower)]
         else:
             words = ["predict", str(model), self.data, *(["--no-header"] if self.given["no_header"] else [])]

@@ -46,15 +46,13 @@ def network_lines(prepared: Prepared, seconds_per_epoch: float) -> Lines:
     batch = "all rows" if recipe.batch_size == "all" else show.count(int(recipe.batch_size), "row")
     memory = show.size(parameters * 4 * 4)  # weight, gradient and two moments, float32
     rate = f"{recipe.optimizer}, learning rate {recipe.learning_rate:g} ({recipe.schedule})"
-    epochs, whole = show.count(recipe.epochs, "epoch"), show.duration(seconds_per_epoch * recipe.epochs)
+    each, whole = show.duration(seconds_per_epoch), show.duration(seconds_per_epoch * recipe.epochs)
+    epochs = show.count(recipe.epochs, "epoch")
     return [
         ("network", prepared.plan.describe()),
         ("", f"{parameters:,} parameters; {memory} with gradients and moments; data {show.size(x.nbytes)}"),
         ("training", f"{loss}, {rate}, {batch} per step"),
-        (
-            "",
-            f"{epochs}, about {show.duration(seconds_per_epoch)} each: {whole} in all; Ctrl-C stops and keeps the best",
-        ),
+        ("", f"{epochs}, about {each} each: {whole} in all; Ctrl-C stops and keeps the best"),
     ]
 
 

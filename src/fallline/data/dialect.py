@@ -89,19 +89,20 @@ def is_blank(record: Sequence[str]) -> bool:
 def looks_like_header(first: Sequence[str], numeric_below: Sequence[bool], recurs_below: Sequence[bool]) -> bool:
     """Whether the first record names the columns.
 
-    Yes when none of its cells is a number and either a named column holds numbers below, or all cells
-    are there, differ, and none of them comes back in its column.
+    Yes when a cell that is no number stands above a column of numbers; or when none of its cells is a number, and
+    all are there, differ, and none of them comes back in its column. So years can be names of columns, too.
 
     Args:
         first: the cells of the first record.
         numeric_below: per column, whether all other cells are numbers or missing (and some is a number).
         recurs_below: per column, whether the first cell comes back.
     """
-    if any(NUMBER.fullmatch(cell) for cell in first):
-        return False
     named = [cell not in MISSING_MARKS for cell in first]
-    if any(has_name and numeric for has_name, numeric in zip(named, numeric_below, strict=True)):
+    numbers = [NUMBER.fullmatch(cell) is not None for cell in first]
+    if any(n and not is_number and below for n, is_number, below in zip(named, numbers, numeric_below, strict=True)):
         return True
+    if any(numbers):
+        return False
     return all(named) and len(set(first)) == len(first) and not any(recurs_below)
 
 

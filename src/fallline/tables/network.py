@@ -83,8 +83,8 @@ def require_memory(plan: NetworkPlan) -> None:
         return
     if need > has:
         raise ArgumentError(
-            f"a network with hidden layers of {', '.join(map(str, plan.hidden))} has {plan.parameters:,} parameters and "
-            f"needs {need / 1e9:,.1f} GB to be trained; this machine has {has / 1e9:,.1f} GB. Choose smaller layers."
+            f"a network with hidden layers of {', '.join(map(str, plan.hidden))} has {plan.parameters:,} parameters "
+            f"and needs {need / 1e9:,.1f} GB for training; this machine has {has / 1e9:,.1f} GB. Choose smaller layers."
         )
 
 

@@ -12,6 +12,7 @@ from fallline.data.split import split_rows
 from fallline.data.table import Table
 from fallline.data.targets import ClassTarget, NumberTarget, drop_missing_targets
 from fallline.errors import ArgumentError, DataError
+from fallline.tables.checks import require_kept, require_rows, row_weights
 from fallline.tables.columns import ColumnInfo, describe_columns, infer_task
 from fallline.tables.model import TableModel
 from fallline.tables.network import NetworkPlan, require_memory
@@ -98,63 +99,25 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     weight_column = None if options.weight_column is None else table.resolve_column(options.weight_column)
     if target in (*dropped, weight_column):
         raise ArgumentError(f"the target {target!r} cannot be dropped or be the weight column as well")
-    _require_kept(options, dropped, weight_column)
+    require_kept(options.init, dropped, weight_column)
     table = drop_missing_targets(table, target)
     notices += [notice for notice in table.notices if notice not in notices]
     task, reason = _task(table, target, options)
-    if options.class_weight is not None and task != "classification":
-        raise ArgumentError(
-            f"class weights are for classes, and {target!r} is predicted as a number; leave --class-weight away, "
-            "or ask for --task classification"
-        )
-    codec: ClassTarget | NumberTarget
-    if options.init is not None:
-        codec = _same_target(options.init, target, task)
-    else:
-        kind = ClassTarget if task == "classification" else NumberTarget
-        codec = kind.fit(table.column(target), target, table.place)
+    table, codec = _codec(table, target, task, options)
     parts = _split(table, target, codec, options, notices)
-    if isinstance(codec, NumberTarget):
-        _require_rows(parts)
     training = parts["training"]
     if isinstance(codec, NumberTarget) and options.init is None:
+        require_rows(parts)
         codec = NumberTarget.fit(training.column(target), target, training.place)  # of training rows alone
-    leave_out = {*dropped, *([weight_column] if weight_column else [])}
-    infos = describe_columns(training.drop(leave_out), target)
+    infos = describe_columns(training.drop({*dropped, *([weight_column] if weight_column else [])}), target)
     encoder = _encoder(training, infos, options, notices)
-    matrices = {}
-    for name in ("training", "validation", "test"):
-        part = parts[name]
-        told: list[str] = []
-        matrices[name] = (encoder.transform(part, told), codec.encode(part.column(target), part.place, told))
-        notices += [notice for notice in told if notice not in notices]
+    matrices = _encoded(parts, encoder, codec, notices)
     recipe = _recipe(len(training), options, notices)
     outputs = len(codec.classes) if isinstance(codec, ClassTarget) else 1
     plan = network_plan(encoder, outputs, recipe) if options.init is None else options.init.plan
     require_memory(plan)
-    weights = None if weight_column is None else _row_weights(training, weight_column)
+    weights = None if weight_column is None else row_weights(training, weight_column)
     return Prepared(target, task, reason, infos, parts, encoder, codec, matrices, weights, plan, recipe, notices)
-
-
-def _require_kept(options: TableOptions, dropped: list[str], weight_column: str | None) -> None:
-    """A model that training starts from keeps its columns."""
-    needed = [] if options.init is None else options.init.encoder.source_columns
-    for name in (*dropped, *([weight_column] if weight_column else [])):
-        if name in needed:
-            raise ArgumentError(
-                f"the model that training starts from uses the column {name!r}; it cannot be left out. "
-                "Keep the column or leave --init away"
-            )
-
-
-def _require_rows(parts: dict[str, Table]) -> None:
-    """A mean and a deviation need two training rows."""
-    if len(parts["training"]) < 2:
-        total = sum(len(part) for part in parts.values())
-        raise DataError(
-            f"{parts['training'].source} has {total} rows with a target; after setting some aside for validation and "
-            "test, training needs at least 2. Give more rows."
-        )
 
 
 def _task(table: Table, target: str, options: TableOptions) -> tuple[str, str]:
@@ -165,6 +128,43 @@ def _task(table: Table, target: str, options: TableOptions) -> tuple[str, str]:
     if options.init is not None:
         return options.init.task, "as in the model that training starts from"
     return infer_task(table.column(target))
+
+
+def _with_whole_labels(table: Table, target: str) -> Table:
+    """Labels 1, 2, … that a missing one had turned into 1.0, 2.0, … as whole numbers again."""
+    values = table.column(target)
+    if values.dtype.kind != "f" or np.abs(values).max() >= 2.0**53 or (values != np.floor(values)).any():
+        return table
+    columns = {**table.columns, target: values.astype(np.int64)}
+    return Table(columns, table.source, table.notices, table.lines, table.default_target)
+
+
+def _codec(table: Table, target: str, task: str, options: TableOptions) -> tuple[Table, ClassTarget | NumberTarget]:
+    """What translates the target; and the table with whole labels written as such."""
+    if options.class_weight is not None and task != "classification":
+        raise ArgumentError(
+            f"class weights are for classes, and {target!r} is predicted as a number; leave --class-weight away, "
+            "or ask for --task classification"
+        )
+    if options.init is not None:
+        return table, _same_target(options.init, target, task)
+    if task == "regression":
+        return table, NumberTarget.fit(table.column(target), target, table.place)
+    table = _with_whole_labels(table, target)
+    return table, ClassTarget.fit(table.column(target), target, table.place)
+
+
+def _encoded(
+    parts: dict[str, Table], encoder: TableEncoder, codec: ClassTarget | NumberTarget, notices: list[str]
+) -> dict[str, tuple[Array, Array]]:
+    """(rows, targets) of each part as numbers; what is wrong with any part is said before training begins."""
+    matrices = {}
+    for name in ("training", "validation", "test"):
+        part, target = parts[name], parts[name].column(codec.name)
+        told: list[str] = []
+        matrices[name] = (encoder.transform(part, told), codec.encode(target, part.place, told))
+        notices += [notice for notice in told if notice not in notices]
+    return matrices
 
 
 def _same_target(init: TableModel, target: str, task: str) -> ClassTarget | NumberTarget:
@@ -267,18 +267,3 @@ def _recipe(rows: int, options: TableOptions, notices: list[str]) -> Recipe:
 def _usual_rate(optimizer: str) -> float:
     """The learning rate that a rule has by default; 0.05 for SGD, which has none."""
     return 0.05 if optimizer == "sgd" else optim.by_name(optimizer).lr
-
-
-def _row_weights(training: Table, column: str) -> Array:
-    values = training.column(column)
-    need = f"the weight column {column!r} must hold a finite number of 0 or more in every row"
-    if values.dtype.kind not in "fiub":
-        raise DataError(f"{need}; it holds {'text' if values.dtype.kind == 'O' else 'dates'}. Choose another column.")
-    weights = values.astype(np.float64)
-    bad = ~(np.isfinite(weights) & (weights >= 0.0))
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise DataError(f"{training.place(row)}: {need}, found {weights[row]:g}. Correct it, or leave that row out.")
-    if not weights.any():
-        raise DataError(f"{need}; all of them are 0, so that no row counts. Choose another column.")
-    return weights

@@ -142,6 +142,13 @@ def make_network(prepared: Prepared, options: TableOptions) -> TableNetwork:
     return TableNetwork(prepared.plan, options.seed)
 
 
+def require_settings(prepared: Prepared, options: TableOptions) -> None:
+    """Raise what a wrong optimizer, schedule, activation, … would raise, before anything is shown or written."""
+    make_network(prepared, options)
+    make_optimizer(prepared.recipe)
+    schedule_by_name(prepared.recipe.schedule)
+
+
 def make_optimizer(recipe: Recipe) -> optim.Optimizer:
     """The recipe's optimizer; biases and embeddings are not decayed."""
     rule = optim.RULES.get(recipe.optimizer)

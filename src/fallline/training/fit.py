@@ -7,15 +7,23 @@ from numpy.typing import NDArray
 
 from fallline import optim
 from fallline.data.batches import permutation
-from fallline.errors import ArgumentError, KindError, nearest
+from fallline.errors import ArgumentError
 from fallline.nn.losses import Loss
 from fallline.nn.losses import get as get_loss
 from fallline.nn.model_file import StoredNetwork
 from fallline.nn.module import Module
 from fallline.nn.trace import check_network
 from fallline.ops import exact
-from fallline.optim.schedules import Constant, Schedule
 from fallline.training import metrics as metric_registry
+from fallline.training.arguments import (
+    as_optimizer,
+    as_schedule,
+    one_of,
+    positive_number,
+    rows_per_step,
+    seed_number,
+    whole_number,
+)
 from fallline.training.callbacks import as_callbacks
 from fallline.training.class_weight import row_weights
 from fallline.training.loop import Settings, Training
@@ -129,12 +137,12 @@ def fit(
             f"fit: the network {net!r} has no weights to train; make layers in __init__ and keep them as "
             "attributes, or in lists, tuples or dicts that are attributes"
         )
-    _choice("engine", engine, ENGINES)
-    _choice("dtype", dtype, ("float32", "float64"))
-    _positive("checkpoint_every", checkpoint_every)
+    one_of("engine", engine, ENGINES)
+    one_of("dtype", dtype, ("float32", "float64"))
+    positive_number("checkpoint_every", checkpoint_every)
     if threads is not None:
-        _whole("threads", threads, 1)
-    chosen_loss, rule = get_loss(loss), _optimizer(optimizer)
+        whole_number("threads", threads, 1)
+    chosen_loss, rule = get_loss(loss), as_optimizer(optimizer)
     rows = check_rows(net, x, y, chosen_loss, row_weights(sample_weight, class_weight, y), dtype, "fit")
     rows, held_out = _split(net, rows, validation, chosen_loss, dtype, seed)
     whole = _settings(
@@ -144,16 +152,16 @@ def fit(
         batch_size=batch_size,
         epochs=epochs,
         until=until,
-        tol=_positive("tol", tol, zero=True),
+        tol=positive_number("tol", tol, zero=True),
         patience=patience,
-        schedule=_schedule(schedule),
-        clip_norm=None if clip_norm is None else _positive("clip_norm", clip_norm),
-        clip_value=None if clip_value is None else _positive("clip_value", clip_value),
+        schedule=as_schedule(schedule),
+        clip_norm=None if clip_norm is None else positive_number("clip_norm", clip_norm),
+        clip_value=None if clip_value is None else positive_number("clip_value", clip_value),
         restore_best=restore_best,
-        seed=_seed(seed),
+        seed=seed_number(seed),
         shuffle=shuffle,
         dtype=dtype,
-        shards=_whole("shards", shards, 1),
+        shards=whole_number("shards", shards, 1),
         checkpoint_every=checkpoint_every,
     )
     run = Run(net, chosen_loss, rule, engine=engine)
@@ -174,7 +182,7 @@ def _settings(rows: Rows, held_out: Rows | None, metrics: Any, **given: Any) -> 
     if until not in (None, "converged"):
         raise ArgumentError(f"fit: until must be None or 'converged', found {until!r}")
     if patience is not None:
-        _whole("patience", patience, 1)
+        whole_number("patience", patience, 1)
         if until is None and held_out is None:
             raise ArgumentError(
                 f"fit: patience={patience} needs validation rows to judge by; "
@@ -189,8 +197,8 @@ def _settings(rows: Rows, held_out: Rows | None, metrics: Any, **given: Any) -> 
     return Settings(
         **{
             **given,
-            "batch_size": _batch_size(given["batch_size"], len(rows)),
-            "epochs": _whole("epochs", epochs, 1),
+            "batch_size": rows_per_step(given["batch_size"], len(rows)),
+            "epochs": whole_number("epochs", epochs, 1),
             "metrics": functions if held_out is not None else (),
             "train_metrics": on_training + (functions if held_out is None else ()),
             "train_loss_each_epoch": len(plain) < len(metrics),
@@ -204,62 +212,6 @@ def _of_training(metric: Any) -> bool:
 
 def _metric(metric: Any) -> Metric:
     return metric_registry.get(metric)
-
-
-def _batch_size(batch_size: Any, rows: int) -> int:
-    if batch_size == "all":
-        return rows
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
-        raise ArgumentError(
-            f"fit: batch_size must be a whole number of at least 1, or 'all' for batch gradient descent; "
-            f"found {batch_size!r}"
-        )
-    return min(int(batch_size), rows)
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ArgumentError(f"fit: {name} must be a whole number of at least {least}, found {value!r}")
-    return int(value)
-
-
-def _seed(value: Any) -> int:
-    seed = _whole("seed", value, 0)
-    if seed >= 2**63:
-        raise ArgumentError(f"fit: seed must be less than 2^63, found {seed}")
-    return seed
-
-
-def _positive(name: str, value: Any, zero: bool = False) -> float:
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not number or not (value >= 0 if zero else value > 0):
-        raise ArgumentError(f"fit: {name} must be {'0 or greater' if zero else 'greater than 0'}, found {value!r}")
-    return float(value)
-
-
-def _choice(name: str, value: Any, options: tuple[str, ...]) -> None:
-    if value not in options:
-        raise ArgumentError(f"fit: {name} cannot be {value!r}; {nearest(str(value), options)}")
-
-
-def _optimizer(optimizer: Any) -> optim.Optimizer:
-    if optimizer is None:
-        return optim.SGD(lr=0.1, momentum=0.9)
-    if isinstance(optimizer, str):
-        return optim.by_name(optimizer)
-    if not isinstance(optimizer, optim.Optimizer):
-        raise KindError(f"fit: optimizer must be an object of fallline.optim or its name, found {optimizer!r}")
-    return optimizer
-
-
-def _schedule(schedule: Any) -> Schedule:
-    if schedule is None:
-        return Constant()
-    if isinstance(schedule, str):
-        return optim.schedules.by_name(schedule)
-    if not isinstance(schedule, Schedule):
-        raise KindError(f"fit: schedule must be an object of optim.schedules or its name, found {schedule!r}")
-    return schedule
 
 
 def _split(net: Module, rows: Rows, validation: Any, loss: Loss, dtype: str, seed: int) -> tuple[Rows, Rows | None]:

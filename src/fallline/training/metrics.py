@@ -3,6 +3,7 @@
 Each takes raw outputs (rows, outputs) and targets, and says whether more is better.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -88,14 +89,29 @@ def _roc_auc(outputs: Array, targets: Array) -> float:
     return float((ranks[true == 1].sum() - positive * (positive + 1) / 2.0) / (positive * negative))
 
 
-def _errors(outputs: Array, targets: Array) -> Array:
-    return outputs - targets.reshape(outputs.shape)
+def _in_range(outputs: Array, targets: Array) -> tuple[Array, Array, float]:
+    """Both divided by a power of two, and it, so that squares of very large and small numbers stay in range."""
+    true = targets.reshape(outputs.shape).astype(np.float64)
+    size = float(max(np.abs(outputs).max(initial=0.0), np.abs(true).max(initial=0.0)))
+    usual = size == 0.0 or 2.0**-400 < size < 2.0**400 or not math.isfinite(size)
+    scale = 1.0 if usual else math.ldexp(1.0, math.frexp(size)[1] - 1)
+    return outputs / scale, true / scale, scale
+
+
+def _rmse(outputs: Array, targets: Array) -> float:
+    given, true, scale = _in_range(outputs, targets)
+    return float(np.sqrt(np.mean((given - true) ** 2)) * scale)
+
+
+def _mae(outputs: Array, targets: Array) -> float:
+    given, true, scale = _in_range(outputs, targets)
+    return float(np.mean(np.abs(given - true)) * scale)
 
 
 def _r2(outputs: Array, targets: Array) -> float:
-    true = targets.reshape(outputs.shape)
+    given, true, _ = _in_range(outputs, targets)
     spread = np.sum((true - true.mean(axis=0)) ** 2)
-    return float(1.0 - np.sum(_errors(outputs, targets) ** 2) / spread) if spread else float("nan")
+    return float(1.0 - np.sum((given - true) ** 2) / spread) if spread else float("nan")
 
 
 METRICS: dict[str, Metric] = {
@@ -105,8 +121,8 @@ METRICS: dict[str, Metric] = {
         Metric("balanced_accuracy", _balanced_accuracy),
         Metric("log_loss", _log_loss, greater_is_better=False),
         Metric("roc_auc", _roc_auc),
-        Metric("rmse", lambda o, t: float(np.sqrt(np.mean(_errors(o, t) ** 2))), greater_is_better=False, text=".5g"),
-        Metric("mae", lambda o, t: float(np.mean(np.abs(_errors(o, t)))), greater_is_better=False, text=".5g"),
+        Metric("rmse", _rmse, greater_is_better=False, text=".5g"),
+        Metric("mae", _mae, greater_is_better=False, text=".5g"),
         Metric("r2", _r2),
     )
 }
