@@ -23,7 +23,7 @@ NAME = "steps"
 PEERS = ("sklearn", "torch")
 ROUNDS = 5
 WORKLOADS = {"30-64-64-2, batch 32, momentum": ((30, 64, 64, 2), 0.9), "64-128-10, batch 32, SGD": ((64, 128, 10), 0.0)}
-ROWS, BATCH, RATE = 3200, 32, 0.05
+ROWS, BATCH, RATE = 16_000, 32, 0.05
 Array = NDArray[Any]
 Contender = Callable[[], float]
 """Trains one epoch from where it stands and returns the mean loss of the epoch's batches."""

@@ -311,7 +311,7 @@ def test_a_run_folder_is_never_written_over(refused: Refused, shop: Path, tmp_pa
         "the run folder 'shop.csv' is a file; choose another name with --out, or remove it"
     )
     assert refused(*training(shop, "kind", "--out", "shop.csv/run")) == (
-        "cannot make the run folder 'shop.csv/run': Not a directory; choose a folder you may write to"
+        f"cannot make the run folder 'shop.csv/run': {tmp_path / 'shop.csv'} is a file; choose another with --out"
     )
     assert "File name too long" in refused(*training(shop, "kind", "--out", "x" * 300))
 
@@ -409,7 +409,7 @@ def test_rows_that_do_not_fit_the_model(
         "never.csv, row 2 (line 3), column 'day': expected a date as in training (YYYY-MM-DD), found 'someday'."
     )
     assert refused("predict", models["price"], "--proba", less) == (
-        "this model predicts numbers ('price'); it has no probabilities"
+        "this model predicts numbers ('price'); it has no classes"
     )
     new = table("new.csv", names, [row, [1.5, 2.5, "violet", "true", "2024-01-02"]])
     code, out, err = cli("predict", models["kind"], new)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 import fallline as fl
 from fallline import nn, optim
+from fallline.training.class_weight import row_weights
 
 Array = NDArray[Any]
 RNG = np.random.default_rng(0)
@@ -82,6 +83,13 @@ def test_balanced_class_weights_give_each_class_the_same_say() -> None:
             trained(X, LABELS, class_weight=class_weight, batch_size=5),
             trained(X, LABELS, sample_weight=weight, batch_size=5),
         )
+
+
+def test_balanced_weights_have_mean_1() -> None:
+    """n / (classes × rows of the class): for 3 rows of 4 in one of two classes, 2/3 and 2."""
+    weight = row_weights(None, "balanced", [5, 5, 9, 5])
+    assert weight.tolist() == [2 / 3, 2 / 3, 2.0, 2 / 3]
+    assert row_weights([1.0, 2.0, 0.0, 1.0], {9: 3.0}, [5, 5, 9, 5]).tolist() == [1, 2, 0, 1]
 
 
 def test_class_weights_multiply_sample_weights_and_are_1_where_not_named() -> None:

@@ -31,7 +31,7 @@ def grad(fn: Function, argnums: int | tuple[int, ...] = 0) -> Function:
         A function of the same arguments; for several argnums it returns a tuple.
 
     Example:
-        >>> grad(lambda x: x * x * x)(2.0)
+        >>> print(grad(lambda x: x * x * x)(2.0))
         12.0
     """
 

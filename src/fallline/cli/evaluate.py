@@ -1,6 +1,7 @@
 """`fallline evaluate`: the score of a model on data with known answers."""
 
 import json
+import math
 
 import click
 
@@ -26,7 +27,7 @@ def evaluate(model: str, data: str, no_header: bool, as_json: bool) -> int:
         click.echo(json.dumps({"task": opened.task, "rows": len(table), **_finite(scores)}))
         return 0
     rows: list[tuple[str, str]] = [("data", f"{table.source}: {show.count(len(table), 'row')}")]
-    known = {name: value for name, value in scores.items() if value == value}  # of one class, roc_auc is undefined
+    known = {name: value for name, value in scores.items() if math.isfinite(value)}  # roc_auc of one class is not
     rows += [(name.replace("_", " "), show.metric_value(name, value)) for name, value in known.items()]
     rows += [("note", notice) for notice in notices]
     show.print_listing(show.console(), rows)
@@ -34,4 +35,4 @@ def evaluate(model: str, data: str, no_header: bool, as_json: bool) -> int:
 
 
 def _finite(scores: dict[str, float]) -> dict[str, float | None]:
-    return {name: value if value == value and abs(value) != float("inf") else None for name, value in scores.items()}
+    return {name: value if math.isfinite(value) else None for name, value in scores.items()}

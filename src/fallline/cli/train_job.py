@@ -1,5 +1,6 @@
 """What `fallline train` does and shows, step by step."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,10 @@ def _require_new(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         kind = "is a file" if not folder.is_dir() else "exists already and is not empty"
         raise RunFolderError(f"the run folder {str(folder)!r} {kind}; choose another name with --out, or remove it")
+    place = next((parent for parent in folder.absolute().parents if parent.exists()), folder)
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        why = "may not be written to" if place.is_dir() else "is a file"
+        raise RunFolderError(f"cannot make the run folder {str(folder)!r}: {place} {why}; choose another with --out")
 
 
 def _parameters(model: TableModel) -> int:

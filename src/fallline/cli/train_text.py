@@ -103,6 +103,6 @@ def baseline(prepared: Prepared) -> str:
 
 def score_line(scores: Mapping[str, float], rows: int, baseline: str) -> str:
     """All metrics on the test rows, beside what the simplest answer would reach."""
-    known = {name.replace("_", " "): show.metric_value(name, v) for name, v in scores.items() if not math.isnan(v)}
+    known = {name.replace("_", " "): show.metric_value(name, v) for name, v in scores.items() if math.isfinite(v)}
     shown = ", ".join(f"{name} {value}" for name, value in known.items())
     return f"{shown} on {show.count(rows, 'row')}; {baseline}"

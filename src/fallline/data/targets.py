@@ -12,6 +12,7 @@ from fallline.data.table import Column, Table
 from fallline.errors import DataError
 
 Place = Callable[[int], str]
+FARTHEST = 1e15
 
 
 def _row(row: int) -> str:
@@ -145,13 +146,21 @@ class NumberTarget:
         return cls(name, mean, deviation)
 
     def encode(self, values: Column, place: Place = _row, notices: list[str] | None = None) -> NDArray[np.float32]:
-        """Standardised targets: (rows, 1) float32."""
+        """Standardised targets: (rows, 1) float32, at most ±10¹⁵, so that their squares stay in range.
+
+        Training rows are far below that; a validation row may be anywhere.
+        """
         numbers = _target_numbers(values, self.name, place)
-        return ((numbers - self.mean) / self.deviation).astype(np.float32)[:, None]
+        with np.errstate(over="ignore"):
+            standardised = (numbers - self.mean) / self.deviation
+        return np.clip(standardised, -FARTHEST, FARTHEST).astype(np.float32)[:, None]
 
     def decode(self, outputs: ArrayLike) -> NDArray[np.float64]:
         """Network outputs (rows, 1) or (rows,) in the target's units: (rows,) float64."""
-        return np.asarray(outputs, dtype=np.float64).reshape(-1) * self.deviation + self.mean
+        largest = np.finfo(np.float64).max
+        with np.errstate(over="ignore"):
+            values = np.asarray(outputs, dtype=np.float64).reshape(-1) * self.deviation + self.mean
+        return np.clip(values, -largest, largest)
 
     def to_json(self) -> dict[str, Any]:
         """What `from_json` needs, of plain JSON values."""

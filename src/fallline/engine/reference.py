@@ -44,8 +44,10 @@ class ReferenceProgram:
                 continue
             attributes = {key: bind(value, sizes) for key, value in node.attributes.items()}
             arguments = tuple(slot[id(parent)] for parent in node.inputs)
-            if not arguments:
-                self._initial[number] = np.asarray(node.op.reference(**attributes))
+            known = [self._initial[a] for a in arguments]
+            if all(value is not None for value in known):  # a constant, or made of constants alone: computed once
+                with np.errstate(all="ignore"):
+                    self._initial[number] = np.asarray(node.op.reference(*known, **attributes))
                 kept.add(number)
                 continue
             call = _sharded(node, sizes, shards) if shards > 1 else None

@@ -1,6 +1,8 @@
 """The report of a training on a table: what `report.html` says."""
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +53,12 @@ def pictures(result: TableRun) -> dict[str, str]:
     x, y = (part[:PICTURED_ROWS] for part in result.prepared.matrices["training"])
     rule = make_optimizer(result.prepared.recipe)
     network, loss = result.model.network, result.model.loss
+    drawers: dict[str, Callable[[], str]] = {
+        "Backpropagation at the final weights": partial(backward_picture, network, x, y, loss, optimizer=rule),
+        "Gradient descent over two of the weights": partial(descent_picture, network, x, y, loss),
+    }
     drawn = {}
-    for heading, draw in (
-        ("Backpropagation at the final weights", lambda: backward_picture(network, x, y, loss, optimizer=rule)),
-        ("Gradient descent over two of the weights", lambda: descent_picture(network, x, y, loss)),
-    ):
+    for heading, draw in drawers.items():
         try:
             drawn[heading] = draw()
         except FalllineError as error:  # a picture that cannot be drawn (no valley, say) must not cost the report

@@ -110,8 +110,8 @@ def _mae(outputs: Array, targets: Array) -> float:
 
 def _r2(outputs: Array, targets: Array) -> float:
     given, true, _ = _in_range(outputs, targets)
-    spread = np.sum((true - true.mean(axis=0)) ** 2)
-    return float(1.0 - np.sum((given - true) ** 2) / spread) if spread else float("nan")
+    spread = float(np.sum((true - true.mean(axis=0)) ** 2))
+    return 1.0 - float(np.sum((given - true) ** 2)) / spread if spread else math.nan
 
 
 METRICS: dict[str, Metric] = {
