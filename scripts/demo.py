@@ -87,8 +87,8 @@ def look_inside() -> None:
     print(f"\nThe first step of this run, seen through one weight (from {feature} to a hidden unit):\n")
     print(story)
     print("\nTwo pictures of this run:")
-    print("  demo/backpropagation.svg  backpropagation: dL/dw flows backwards through every layer")
-    print("  demo/gradient-descent.svg        gradient descent: small steps to the minimum, for three learning rates")
+    print("  demo/backpropagation.svg   backpropagation: dL/dw flows backwards through every layer")
+    print("  demo/gradient-descent.svg  gradient descent: small steps to the minimum, for three learning rates")
 
 
 def main() -> None:

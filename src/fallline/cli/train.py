@@ -1,6 +1,8 @@
 """`fallline train`: from a table to a model, a report and the command to type next."""
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,7 @@ def _fraction_or_file(context: Any, parameter: Any, text: str) -> float | str:
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Give rare classes more weight.")
 @click.option("--weight-column", metavar="COLUMN", help="A column with the weight of each row.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of the matrix products; 1 by default.")
 @click.option("--shards", type=click.IntRange(min=1), default=1, show_default=True, help="Slices of a batch's sums.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder to make; runs/NAME-1, … by default.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
@@ -74,6 +77,8 @@ def train(data: str, **given: Any) -> int:
     DATA is a CSV, TSV, JSON lines, Parquet or Arrow file (also .gz), .npz or idx arrays, or the name of a
     bundled set: digits, iris, wine, breast_cancer, diabetes, penguins.
     """
+    if given["threads"] is not None and "numpy" not in sys.modules:  # NumPy's BLAS reads it when it is loaded
+        os.environ["OPENBLAS_NUM_THREADS"] = str(given["threads"])
     from fallline.cli.train_job import TrainJob
 
     job = TrainJob(data, given)

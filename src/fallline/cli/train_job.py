@@ -120,6 +120,7 @@ class TrainJob:
             weight_column=given["weight_column"],
             init=None if given["init_model"] is None else _table_model(given["init_model"]),
             seed=given["seed"],
+            threads=given["threads"],
             shards=given["shards"],
         )
 

@@ -10,6 +10,7 @@ from fallline.data.spelling import is_missing
 from fallline.data.table import Table
 from fallline.data.targets import ClassTarget
 from fallline.tables.prepare import Prepared
+from fallline.tables.train import make_optimizer
 from fallline.training.metrics import METRICS
 
 Lines = list[tuple[str, str]]
@@ -44,13 +45,15 @@ def network_lines(prepared: Prepared, seconds_per_epoch: float) -> Lines:
     x, _ = prepared.matrices["training"]
     loss = "cross_entropy" if prepared.task == "classification" else "mse"
     batch = "all rows" if recipe.batch_size == "all" else show.count(int(recipe.batch_size), "row")
-    memory = show.size(parameters * 4 * 4)  # weight, gradient and two moments, float32
+    optimizer = make_optimizer(recipe)
+    slots = len(optimizer.rule.slots_for(optimizer.hyper))  # arrays that the update rule keeps per weight
+    memory = show.size(parameters * 4 * (2 + slots))  # float32: weight, gradient, slots
     rate = f"{recipe.optimizer}, learning rate {recipe.learning_rate:g} ({recipe.schedule})"
     each, whole = show.duration(seconds_per_epoch), show.duration(seconds_per_epoch * recipe.epochs)
     epochs = show.count(recipe.epochs, "epoch")
     return [
         ("network", prepared.plan.describe()),
-        ("", f"{parameters:,} parameters; {memory} with gradients and moments; data {show.size(x.nbytes)}"),
+        ("", f"{parameters:,} parameters; {memory} with gradients and optimizer state; data {show.size(x.nbytes)}"),
         ("training", f"{loss}, {rate}, {batch} per step"),
         ("", f"{epochs}, about {each} each: {whole} in all; Ctrl-C stops and keeps the best"),
     ]

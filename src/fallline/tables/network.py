@@ -67,7 +67,7 @@ class NetworkPlan:
                 str(saved["activation"]),
                 float(saved["dropout"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ModelFileError(f"the network's plan in the file is damaged: {error}") from None
 
 
