@@ -1,5 +1,6 @@
 """`fallline train`: what it prints, what it writes, and what each option does."""
 
+import io
 import json
 import math
 from collections.abc import Callable
@@ -103,57 +104,6 @@ def test_a_seed_decides_every_bit(train: Callable[..., Any], shop: Path) -> None
     assert not same(weights("a"), weights("c"))
 
 
-@pytest.mark.parametrize(
-    ("words", "key", "value"),
-    [
-        (("--epochs", "2"), "epochs", 2),
-        (("--batch", "7"), "batch_size", 7),
-        (("--batch", "1"), "batch_size", 1),
-        (("--batch", "all"), "batch_size", 38),
-        (("--patience", "9"), "patience", 9),
-        (("--shards", "2"), "shards", 2),
-        (("--seed", "4"), "seed", 4),
-    ],
-)
-def test_options_reach_the_training(
-    train: Callable[..., Any], shop: Path, words: tuple[str, ...], key: str, value: int
-) -> None:
-    assert train(shop, "kind", *words, "--quiet").code == 0
-    assert config("runs/shop-1")["config"][key] == value
-
-
-def test_options_reach_network_rule_and_schedule(train: Callable[..., Any], shop: Path) -> None:
-    words = ("--hidden", "5,3", "--activation", "tanh", "--dropout", "0.25", "--optimizer", "sgd", "--lr", "0.07")
-    assert train(shop, "kind", *words, "--schedule", "cosine", "--quiet").code == 0
-    made = config("runs/shop-1")["config"]
-    plan = fl.load("runs/shop-1/model.safetensors").plan
-    assert (plan.hidden, plan.activation, plan.dropout) == ((5, 3), "tanh", 0.25)
-    assert (made["optimizer"]["name"], made["optimizer"]["lr"]) == ("sgd", 0.07)
-    assert made["schedule"]["name"] == "cosine"
-
-
-def test_none_hidden_is_a_linear_model(train: Callable[..., Any], shop: Path) -> None:
-    line = summary(train(shop, "price", "--hidden", "none", "--json"))
-    assert list(weights(line["run"])) == ["direct.weight", "direct.bias"]
-
-
-def test_patience_ends_a_training_that_does_not_get_better(train: Callable[..., Any], shop: Path) -> None:
-    still = ("--optimizer", "sgd", "--lr", "1e-30", "--patience", "2", "--epochs", "50")
-    line = summary(train(shop, "kind", *still, "--json"))
-    assert (line["stopped"], line["epochs"]) == ("patience", 3)
-    _, out, _ = train(shop, "kind", *still)
-    told = " ".join(out.split())
-    assert "the validation loss has not fallen for 2 epochs; the weights of epoch 1 were kept" in told
-
-
-def test_a_batch_larger_than_the_data_is_cut_and_told(train: Callable[..., Any], shop: Path) -> None:
-    _, out, _ = train(shop, "kind", "--batch", "5000")
-    assert "note        The batch of 5,000 rows was cut to the 38 training rows." in out
-    assert config("runs/shop-1")["config"]["batch_size"] == 38
-    _, out, _ = train(shop, "kind", "--batch", "32")
-    assert "note" not in out
-
-
 def test_the_task_can_be_said(train: Callable[..., Any], table: Callable[..., Path], numbered: Any) -> None:
     data = table("t.csv", ["a", "b", "y"], [[a, b, 1 + (y == "p")] for a, b, y in numbered(30)])
     assert summary(train(data, "y", "--json"))["task"] == "classification"
@@ -214,40 +164,6 @@ def test_whole_labels_stay_whole_where_some_are_missing(
     train(table("t.csv", ["a", "b", "y"], rows), "y", "--quiet")
     _, out, _ = cli("predict", "runs/t-1", "t.csv", "--proba")
     assert out.splitlines()[0] == "prediction,probability_1,probability_2"
-
-
-@pytest.mark.parametrize("target", ["kind", "price"])
-def test_weights_of_one_change_nothing_and_others_do(
-    train: Callable[..., Any], table: Callable[..., Path], target: str
-) -> None:
-    rows = [[i / 7, math.sin(i), 1, 1 + i % 3, "uv"[i % 2], math.cos(i)] for i in range(40)]
-    data = table("t.csv", ["a", "b", "ones", "counts", "kind", "price"], rows)
-    for folder, words in {
-        "none": ("--drop", "ones", "--drop", "counts"),
-        "ones": ("--weight-column", "ones", "--drop", "counts"),
-        "counts": ("--weight-column", "counts", "--drop", "ones"),
-    }.items():
-        assert train(data, target, *words, "--out", folder, "--quiet").code == 0
-    assert (
-        fl.load("counts/model.safetensors").encoder.source_columns
-        == fl.load("none/model.safetensors").encoder.source_columns
-    )
-    assert same(weights("none"), weights("ones"))
-    assert not same(weights("none"), weights("counts"))
-
-
-def test_balanced_class_weights_raise_the_rare_class(
-    train: Callable[..., Any], cli: Callable[..., Any], table: Callable[..., Path], numbered: Any
-) -> None:
-    data = table("t.csv", ["a", "b", "y"], [[a, b, "rare" if i % 10 == 0 else "usual"] for i, (a, b, _) in
-                                            enumerate(numbered(80))])  # fmt: skip
-    rare = {}
-    for folder, words in {"plain": (), "balanced": ("--class-weight", "balanced")}.items():
-        train(data, "y", "--epochs", "10", "--hidden", "none", "--lr", "0.05", *words, "--out", folder, "--quiet")
-        chances = fl.load(f"{folder}/model.safetensors").predict_proba(data)
-        rare[folder] = chances[:, 0].mean()
-    assert rare["plain"] < 0.3
-    assert rare["balanced"] == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_test_file_is_scored_as_predict_predicts(
@@ -314,18 +230,6 @@ def test_no_header_is_obeyed(train: Callable[..., Any], table: Callable[..., Pat
     assert "31 rows, 3 columns" in train(data, "3", "--no-header").out
 
 
-def test_a_model_goes_on_from_another(train: Callable[..., Any], shop: Path, models: dict[str, Path]) -> None:
-    start = fl.load(models["kind"] / "model.safetensors")
-    still = ("--optimizer", "sgd", "--lr", "1e-30", "--dropout", start.plan.dropout)
-    assert train(shop, "kind", "--init", models["kind"], *still, "--out", "still", "--quiet").code == 0
-    gone_on = fl.load("still/model.safetensors")
-    assert same(weights("still"), weights(models["kind"]))  # steps of nothing: what it started from is left
-    assert gone_on.encoder.to_json() == start.encoder.to_json()
-    assert gone_on.target.to_json() == start.target.to_json()
-    assert train(shop, "kind", "--init", models["kind"], "--out", "on", "--quiet").code == 0
-    assert not same(weights("on"), weights("still"))
-
-
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_good_weights(train: Callable[..., Any], shop: Path) -> None:
     code, out, err = train(shop, "kind", "--lr", "1e30", "--optimizer", "sgd", "--epochs", "5")
     assert code == 2
@@ -344,3 +248,16 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_good_weights(train: Ca
 def test_runs_are_numbered(train: Callable[..., Any], shop: Path) -> None:
     for number in (1, 2):
         assert summary(train(shop, "kind", "--json"))["run"] == f"runs/shop-{number}"
+
+
+def test_in_a_terminal_the_words_at_the_margin_are_bold_and_nothing_else() -> None:
+    from rich.console import Console
+
+    from fallline.cli import show
+
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=60)
+    show.print_listing(console, [("data", "three [bold]words[/bold] " + "on " * 20)])
+    first, second = stream.getvalue().splitlines()
+    assert first.startswith("\x1b[1mdata        \x1b[0mthree [bold]words[/bold] on")
+    assert second.startswith("\x1b[1m            \x1b[0mon")

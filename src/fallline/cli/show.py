@@ -78,13 +78,13 @@ def print_listing(console: Console, rows: Sequence[tuple[str, str]]) -> None:
     for word, text in rows:
         folded = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
         for number, line in enumerate(folded):
-            label = Text(f"{word if number == 0 else '':<{INDENT}}", style="bold")
-            console.print(label + Text(line), soft_wrap=True)
+            label = f"{word if number == 0 else '':<{INDENT}}"
+            console.print(Text.assemble((label, "bold"), line), soft_wrap=True)
 
 
 def print_next(console: Console, *words: Any) -> None:
     """The command to type next, unbroken, so that it can be pasted."""
-    console.print(Text(f"{'next':<{INDENT}}", style="bold") + Text(command(*words), style="cyan"), soft_wrap=True)
+    console.print(Text.assemble((f"{'next':<{INDENT}}", "bold"), (command(*words), "cyan")), soft_wrap=True)
 
 
 def print_grid(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -5,6 +5,7 @@ compiler takes over. Its sums follow NumPy's and BLAS's order, so its bits are t
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -13,10 +14,12 @@ from numpy.typing import NDArray
 
 from fallline.errors import ArgumentError, ShapeError
 from fallline.ir.graph import Graph, Node
+from fallline.ir.kernel import Elementwise
 from fallline.ir.types import SymbolicDim, bind, format_shape
 
 Array = NDArray[Any]
-Step = tuple[Callable[..., Any], tuple[int, ...], dict[str, Any], int, tuple[int, ...]]
+Step = tuple[Callable[..., Any], tuple[int, ...], int, tuple[int, ...]]
+"""(function of the arguments, slots of the arguments, slot of the result, slots that nothing needs afterwards)"""
 
 
 class ReferenceProgram:
@@ -32,12 +35,17 @@ class ReferenceProgram:
     def __init__(self, graph: Graph, sizes: Mapping[str, int], shards: int = 1) -> None:
         nodes = graph.nodes()
         self.nodes = nodes
+        self._sizes = dict(sizes)
         slot = {id(node): number for number, node in enumerate(nodes)}
         self._outputs = {name: slot[id(node)] for name, node in graph.outputs.items()}
         self._inputs = {name: slot[id(node)] for name, node in graph.inputs.items() if id(node) in slot}
         self._initial: list[Any] = [None] * len(nodes)
         self._steps: list[Step] = []
         last_use = {slot[id(parent)]: number for number, node in enumerate(nodes) for parent in node.inputs}
+        users: list[list[Node]] = [[] for _ in nodes]
+        for node in nodes:
+            for parent in node.inputs:
+                users[slot[id(parent)]].append(node)
         kept = set(self._outputs.values()) | set(self._inputs.values())
         for number, node in enumerate(nodes):
             if node.op.name == "input":
@@ -50,9 +58,11 @@ class ReferenceProgram:
                     self._initial[number] = np.asarray(node.op.reference(*known, **attributes))
                 kept.add(number)
                 continue
-            call = _sharded(node, sizes, shards) if shards > 1 else None
+            call = (_sharded(node, sizes, shards) if shards > 1 else None) or node.op.reference
+            if node.op.name == "broadcast" and number not in kept and _stretches_by_itself(users[number]):
+                call, attributes = _unchanged, {}
             free = tuple({a for a in arguments if last_use[a] == number and a not in kept})
-            self._steps.append((call or node.op.reference, arguments, attributes, number, free))
+            self._steps.append((partial(call, **attributes) if attributes else call, arguments, number, free))
         constants = {number for number, value in enumerate(self._initial) if value is not None}
         self._given = constants | set(self._inputs.values())
 
@@ -60,8 +70,8 @@ class ReferenceProgram:
         """Compute the outputs. NaN and infinity are values here, not warnings."""
         values = self._load(inputs)
         with np.errstate(all="ignore"):
-            for function, arguments, attributes, number, free in self._steps:
-                values[number] = function(*(values[a] for a in arguments), **attributes)
+            for function, arguments, number, free in self._steps:
+                values[number] = function(*[values[a] for a in arguments])
                 for a in free:
                     values[a] = None
         return {name: _owned(values[number], number in self._given) for name, number in self._outputs.items()}
@@ -70,9 +80,13 @@ class ReferenceProgram:
         """Every node with its value, in the order of computation: for looking inside."""
         values = self._load(inputs)
         with np.errstate(all="ignore"):
-            for function, arguments, attributes, number, _ in self._steps:
-                values[number] = function(*(values[a] for a in arguments), **attributes)
-        return [(node, np.asarray(value)) for node, value in zip(self.nodes, values, strict=True)]
+            for function, arguments, number, _ in self._steps:
+                values[number] = function(*[values[a] for a in arguments])
+        return [(node, self._whole(node, value)) for node, value in zip(self.nodes, values, strict=True)]
+
+    def _whole(self, node: Node, value: Any) -> Array:
+        """A node's value in its own shape, also where its users were left to stretch it."""
+        return np.broadcast_to(value, bind(node.type.shape, self._sizes))
 
     def _load(self, inputs: Mapping[str, Array]) -> list[Any]:
         values = self._initial.copy()
@@ -81,6 +95,19 @@ class ReferenceProgram:
                 raise ArgumentError(f"the program needs the input {name!r}; given were {', '.join(inputs) or 'none'}")
             values[number] = inputs[name]
         return values
+
+
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+def _stretches_by_itself(users: Sequence[Node]) -> bool:
+    """Whether NumPy's own broadcasting in every user makes a broadcast node's copy needless: the same bits, sooner."""
+    return bool(users) and all(
+        isinstance(user.op.kernel, Elementwise)
+        and any(parent.op.name != "broadcast" and parent.type.shape == user.type.shape for parent in user.inputs)
+        for user in users
+    )
 
 
 def _owned(value: Any, given: bool) -> Array:

@@ -62,7 +62,7 @@ SUM = register(
     Op(
         "sum",
         infer=_reduced_type("sum"),
-        reference=lambda x, axes: np.sum(x, axis=axes, dtype=x.dtype),
+        reference=lambda x, axes: np.add.reduce(x, axis=axes, dtype=x.dtype),
         gradient=lambda g, y, x, axes: (_spread(g, x, axes),),
         kernel=Reduction(init=lambda e, dtype: e.constant(0, dtype), combine=lambda e, a, b: e.add(a, b)),
         samples=_samples("sum"),
@@ -73,7 +73,7 @@ MAX = register(
     Op(
         "max",
         infer=_reduced_type("max"),
-        reference=lambda x, axes: np.max(x, axis=axes),
+        reference=lambda x, axes: np.maximum.reduce(x, axis=axes),
         gradient=_max_gradient,
         kernel=Reduction(init=_lowest, combine=_larger),
         samples=_samples("max"),

@@ -19,13 +19,23 @@ def require_kept(init: TableModel | None, dropped: list[str], weight_column: str
             )
 
 
-def require_rows(parts: dict[str, Table]) -> None:
-    """A mean and a deviation need two training rows."""
-    if len(parts["training"]) < 2:
-        total = sum(len(part) for part in parts.values())
+def require_rows(table: Table, set_aside: int) -> None:
+    """At least 2 rows to train on, for a mean and a deviation, and one for each part that is set aside."""
+    need = 2 + set_aside
+    if len(table) < need:
+        others = {0: "", 1: ", 1 to judge by", 2: ", 1 for validation, 1 for the test"}[set_aside]
+        found = "1 row" if len(table) == 1 else f"{len(table)} rows"
         raise DataError(
-            f"{parts['training'].source} has {total} rows with a target; after setting some aside for validation and "
-            "test, training needs at least 2. Give more rows."
+            f"{table.source} has {found} with a target; {need} are needed: 2 to train on{others}. Give more rows."
+        )
+
+
+def require_training_rows(training: Table) -> None:
+    """What validation and test leave must be enough."""
+    if len(training) < 2:
+        raise DataError(
+            f"{training.source}: 1 row is left to train on after setting some aside; 2 are needed. "
+            "Give more rows, or set a smaller share aside for validation."
         )
 
 

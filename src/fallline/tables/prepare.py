@@ -12,7 +12,7 @@ from fallline.data.split import split_rows
 from fallline.data.table import Table
 from fallline.data.targets import ClassTarget, NumberTarget, drop_missing_targets
 from fallline.errors import ArgumentError, DataError
-from fallline.tables.checks import require_kept, require_rows, row_weights
+from fallline.tables.checks import require_kept, require_rows, require_training_rows, row_weights
 from fallline.tables.columns import ColumnInfo, describe_columns, infer_task
 from fallline.tables.model import TableModel
 from fallline.tables.network import NetworkPlan, require_memory
@@ -102,12 +102,13 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     require_kept(options.init, dropped, weight_column)
     table = drop_missing_targets(table, target)
     notices += [notice for notice in table.notices if notice not in notices]
+    require_rows(table, (options.test is None) + (not isinstance(options.validation, Table)))
     task, reason = _task(table, target, options)
     table, codec = _codec(table, target, task, options)
     parts = _split(table, target, codec, options, notices)
     training = parts["training"]
     if isinstance(codec, NumberTarget) and options.init is None:
-        require_rows(parts)
+        require_training_rows(training)
         codec = NumberTarget.fit(training.column(target), target, training.place)  # of training rows alone
     infos = describe_columns(training.drop({*dropped, *([weight_column] if weight_column else [])}), target)
     encoder = _encoder(training, infos, options, notices)
