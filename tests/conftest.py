@@ -1,5 +1,6 @@
 """What all tests share: Hypothesis without chance or clock, and the way to the large data sets."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,21 @@ ROOT = Path(__file__).resolve().parent.parent
 # Derandomised, so that a run that passed passes again; without a deadline, because the machine may be busy.
 settings.register_profile("fallline", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.load_profile("fallline")
+
+SOAK_FACTOR = int(os.environ.get("FALLLINE_SOAK_FACTOR", "1"))
+"""`make soak JOB=properties` tries so many times as many examples, other ones at each run."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In a soak, give every property-based test more examples than its own settings ask for."""
+    if SOAK_FACTOR == 1:
+        return
+    for item in items:
+        test = getattr(item, "obj", None)
+        own = getattr(test, "_hypothesis_internal_use_settings", None)
+        if own is not None:
+            more = settings(own, max_examples=own.max_examples * SOAK_FACTOR, derandomize=False)
+            test._hypothesis_internal_use_settings = more
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from fallline.cli.main import cli as commands
 
 TINY = ("--hidden", "4", "--epochs", "1")
 Refused = Callable[..., str]
-Make = Callable[..., Path]
 
 
 def training(data: Any, target: Any, *words: Any) -> tuple[Any, ...]:

@@ -11,9 +11,6 @@ import pytest
 
 import fallline as fl
 
-KEYS = "task metric score validation_score rows columns parameters epochs stopped seconds model run report"
-LINES = "data target task inputs missing rows network training trained test validation model report run next"
-
 
 def summary(answer: Any) -> dict[str, Any]:
     """The one line of `--json`."""

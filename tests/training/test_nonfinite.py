@@ -25,7 +25,7 @@ def test_an_exploding_training_names_step_tensor_and_op_and_keeps_good_weights()
     assert f"at step {step} (epoch {step // 5 + 1}): " in run.problem
     assert re.search(r": \w+ in the forward pass made (nan|infinity) in a tensor of shape \(8, \d\) from", run.problem)
     assert "learning rate 1e+06. Training stopped and the initial weights were kept. " in run.problem
-    assert run.problem.endswith("Try a learning rate of 100000, or clip_norm=1.")
+    assert run.problem.endswith("Try a learning rate of 100000, or clip the gradients (fl.fit's clip_norm=1).")
     fresh = nn.Sequential(nn.Linear(3, 8), nn.Linear(8, 1)).parameters()
     assert all(value.tobytes() == fresh[name].tobytes() for name, value in net.parameters().items())
     assert run.history["loss"] == []

@@ -277,7 +277,7 @@ class Training:
         self.run.stopped = "nan"
         self.run.problem = (
             f"{what}; learning rate {rate:g}. Training stopped and {kept} were kept. "
-            f"Try a learning rate of {rate / 10:g}, or clip_norm=1."
+            f"Try a learning rate of {self.optimizer.lr / 10:g}, or clip the gradients (fl.fit's clip_norm=1)."
         )
 
     def _store(self) -> None:
