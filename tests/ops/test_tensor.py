@@ -326,5 +326,5 @@ def test_an_index_out_of_range_is_found_when_the_rows_are_taken(index: Any, plac
 
 
 def test_numpy_functions_do_not_swallow_tensors() -> None:
-    with pytest.raises(TypeError, match="does not support ufuncs"):
+    with pytest.raises(TypeError, match=r"np\.exp cannot take a symbolic tensor"):
         np.exp(F)

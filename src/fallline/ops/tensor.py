@@ -24,10 +24,24 @@ class Tensor:
     """A value of a graph that is being built: it has a shape and a dtype, but no numbers yet."""
 
     __slots__ = ("node",)
-    __array_ufunc__ = None  # `array * tensor` then asks the tensor, instead of making an array of tensors
 
     def __init__(self, node: Node) -> None:
         self.node = node
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> "Tensor":
+        """`array * tensor` asks the tensor; `np.exp(tensor)` is refused with a sentence."""
+        from fallline.ops.numpy_protocol import apply_ufunc
+
+        result: Tensor = apply_ufunc(Tensor, ufunc.__name__, method, inputs)
+        return result
+
+    def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
+        """`np.mean(tensor)` and the like are refused with a sentence; `np.shape` and `np.ndim` answer."""
+        from fallline.ops.numpy_protocol import refuse
+
+        if function in (np.shape, np.ndim):
+            return getattr(arguments[0], function.__name__)
+        refuse(function.__name__)
 
     @property
     def type(self) -> TensorType:
@@ -109,7 +123,7 @@ class Tensor:
 
     __hash__ = None  # type: ignore[assignment]
 
-    # mypy: NumPy's arrays declare reflected comparisons of their own; `__array_ufunc__ = None` switches those off
+    # mypy: NumPy's arrays declare reflected comparisons of their own; `__array_ufunc__` hands those to us
 
     def __lt__(self, other: Operand) -> "Tensor":  # type: ignore[misc]
         return binary("less", self, other)
