@@ -31,14 +31,14 @@ def default_recipe(rows: int) -> Recipe:
       tuning of a constant rate would (Smith & Topin 2018, arXiv:1708.07120).
     - Few rows: a small network, dropout and strong weight decay, since the linear path alone is near the
       best there; many rows: width pays.
-    - About 2,000 steps or more on small tables, 30 to 100 epochs on larger ones: enough for the validation
+    - At least 1,500 steps (300 epochs at most) on small tables, 30 to 100 epochs on larger ones: enough for the validation
       loss to turn; the best epoch is kept.
     """
     small = rows < 2_000
     hidden = (32, 32) if small else (128, 128) if rows < 10_000 else (256, 256)
     batch_size = 32 if small else 64 if rows < 10_000 else 256
     steps_per_epoch = max(1, -(-rows // batch_size))
-    few, most, steps = (100, 300, 2_100) if small else (30, 100, 4_000)
+    few, most, steps = (100, 300, 1_500) if small else (30, 100, 4_000)
     epochs = min(most, max(few, steps // steps_per_epoch))
     return Recipe(
         hidden=hidden,
