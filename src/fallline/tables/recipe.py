@@ -31,8 +31,8 @@ def default_recipe(rows: int) -> Recipe:
       tuning of a constant rate would (Smith & Topin 2018, arXiv:1708.07120).
     - Few rows: a small network, dropout and strong weight decay, since the linear path alone is near the
       best there; many rows: width pays.
-    - At least 1,500 steps (300 epochs at most) on small tables, 30 to 100 epochs on larger ones: enough for the validation
-      loss to turn; the best epoch is kept.
+    - At least 1,500 steps (300 epochs at most) on small tables, 30 to 100 epochs on larger ones: enough for
+      the validation loss to turn; the best epoch is kept.
     """
     small = rows < 2_000
     hidden = (32, 32) if small else (128, 128) if rows < 10_000 else (256, 256)
