@@ -4,13 +4,14 @@ A job is a module `benchmarks/<kind>_*.py` with
 
     NAME: str             the page's file name and the name to ask for on the command line
     PEERS: tuple[str, …]  optional: importable names of the libraries it compares with
-    run() -> str          the page's Markdown body; raises when the measurement failed
+    run() -> str | Page   the page's Markdown body, and pictures beside it; raises when the measurement failed
 
 and a docstring, whose first line becomes the page's title.
 """
 
 import importlib
 import importlib.util
+import os
 import pkgutil
 import sys
 import time
@@ -26,13 +27,21 @@ RESULTS = ROOT / "docs" / "results"
 
 
 @dataclass(frozen=True)
+class Page:
+    """What a job found: Markdown, and files to be written beside the page, by name."""
+
+    body: str
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Job:
     """One measurement: what it is called, what it compares with, and the function that takes it."""
 
     name: str
     title: str
     peers: tuple[str, ...]
-    run: Callable[[], str]
+    run: Callable[[], str | Page]
 
     def absent_peers(self) -> list[str]:
         """The peers that are not installed here."""
@@ -84,7 +93,8 @@ def page(job: Job, body: str, facts: dict[str, str]) -> str:
 def measure(job: Job, facts: dict[str, str], folder: Path) -> Path:
     """Runs one job and writes its page. A job that fails leaves the page of its last success as it is."""
     begun, started = now(), time.perf_counter()
-    body = job.run()
+    found = job.run()
+    body, files = (found.body, found.files) if isinstance(found, Page) else (found, {})
     if not isinstance(body, str) or not body.strip():
         raise JobError(f"The job {job.name!r} returned {body!r} in place of the text of its page.")
     absent = job.absent_peers()
@@ -95,17 +105,25 @@ def measure(job: Job, facts: dict[str, str], folder: Path) -> Path:
     target = folder / f"{job.name}.md"
     text = page(job, body, own | ({"peers": ", ".join(peers)} if peers else {}))
     target.write_text(text, encoding="utf-8")
+    for name, content in files.items():
+        (folder / name).write_text(content, encoding="utf-8")
     return target
 
 
 def run_all(jobs: Sequence[Job], command: str, folder: Path = RESULTS) -> int:
-    """Runs jobs one after the other, carrying on after a failure; the number of failures."""
+    """Runs jobs one after the other, carrying on after a failure; the number of failures.
+
+    Args:
+        jobs: to be run.
+        command: what the pages say they were made with, with {job} in the place of a job's name.
+        folder: for the pages.
+    """
     state = commit(ROOT)  # once, before any page is written: the pages are no change of the code
     failures = 0
     for job in jobs:
         absent = ", ".join(job.absent_peers())
         print(f"{job.name}: running{f' (not installed, left out: {absent})' if absent else ''} …", flush=True)
-        facts = {"commit": state, **describe(), "command": f"`{command} JOB={job.name}`"}
+        facts = {"commit": state, **describe(), "command": f"`{command.format(job=job.name)}`"}
         try:
             print(f"{job.name}: wrote {measure(job, facts, folder)}", flush=True)
         except Exception:  # whatever went wrong in one job, the others still run
@@ -125,4 +143,13 @@ def main(kind: str, names: Sequence[str]) -> int:
         return 2
     if not wanted:
         print(f"There are no {kind} jobs yet: benchmarks/{kind}_*.py is where they are looked for.")
-    return 1 if run_all(wanted, f"make {kind}") else 0
+    folder = Path(os.environ.get("FALLLINE_RESULTS", RESULTS))
+    return 1 if run_all(wanted, command_of(kind), folder) else 0
+
+
+def command_of(kind: str) -> str:
+    """The command that runs jobs of a kind with this Python, with {job} in the place of the name."""
+    if Path(sys.prefix) == ROOT / ".venv":
+        return f"make {kind} JOB={{job}}"
+    program = "-m benchmarks" if kind == "bench" else "scripts/soak.py"
+    return f"python {program} {{job}}"

@@ -4,7 +4,7 @@ import os
 import platform
 import subprocess
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
 
@@ -51,9 +51,13 @@ def memory_gib() -> float:
 
 
 def version_of(package: str) -> str:
-    """An installed package's version; "(unknown version)" when it is importable but was not installed."""
+    """An installed package's version; "(unknown version)" when it is importable but was not installed.
+
+    Args:
+        package: its name, or the name it is imported by ("sklearn" of scikit-learn).
+    """
     try:
-        return version(package)
+        return version(packages_distributions().get(package, [package])[0])
     except PackageNotFoundError:
         return "(unknown version)"
 

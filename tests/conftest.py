@@ -9,6 +9,9 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Programs that the tests compile are kept beside the checkout's other caches, not in the user's own.
+os.environ.setdefault("FALLLINE_CACHE", str(ROOT / ".pytest_cache" / "programs"))
+
 # Derandomised, so that a run that passed passes again; without a deadline, because the machine may be busy.
 settings.register_profile("fallline", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.load_profile("fallline")

@@ -10,7 +10,7 @@ from fallline import errors
 
 def test_the_tree_is_the_one_that_the_docstring_draws() -> None:
     drawn = re.findall(r"([A-Z]\w+Error)(?: \((\w+)\))?(?= {2,})", errors.__doc__ or "")
-    assert len(drawn) == 8
+    assert len(drawn) == 9
     for name, builtin in drawn:
         found = getattr(errors, name)
         assert issubclass(found, fl.FalllineError)

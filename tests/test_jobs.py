@@ -38,7 +38,7 @@ def test_a_job_is_found_and_its_page_says_everything(jobs: Any, package: Path, t
     (package / "bench_other.py").write_text(BAD)
     found = jobs.discover("soak", package.name)
     assert list(found) == ["count"]
-    assert jobs.run_all(list(found.values()), "make soak", tmp_path / "results") == 0
+    assert jobs.run_all(list(found.values()), "make soak JOB={job}", tmp_path / "results") == 0
     page = (tmp_path / "results" / "count.md").read_text(encoding="utf-8")
     assert page.startswith("# Counting to three\n\n1 2 3\n")
     for fact in ("date", "commit", "processor", "cores", "memory", "system", "software", "command", "duration"):
@@ -56,7 +56,7 @@ def test_a_failing_job_keeps_the_old_page_and_stops_no_other(
     (package / "soak_bad.py").write_text(BAD)
     (package / "soak_count.py").write_text(GOOD)
     (tmp_path / "bad.md").write_text("of last week")
-    assert jobs.run_all(list(jobs.discover("soak", package.name).values()), "make soak", tmp_path) == 1
+    assert jobs.run_all(list(jobs.discover("soak", package.name).values()), "make soak JOB={job}", tmp_path) == 1
     assert (tmp_path / "bad.md").read_text() == "of last week"
     assert (tmp_path / "count.md").exists()
     said = capsys.readouterr().err

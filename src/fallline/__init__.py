@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from fallline import nn, optim
     from fallline.backprop.transforms import grad, hvp
     from fallline.data.batches import batch_order
+    from fallline.engine.threads import set_threads
     from fallline.errors import (
         ArgumentError,
         DataError,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         RunFolderError,
         ShapeError,
     )
+    from fallline.insight.profile import profile
     from fallline.ops.functions import (
         absolute,
         broadcast,
@@ -61,14 +63,17 @@ if TYPE_CHECKING:
     from fallline.training.evaluate import evaluate
     from fallline.training.fit import fit
     from fallline.training.gradient_check import check_gradients
+    from fallline.training.plan import plan
     from fallline.training.run import Run
     from fallline.training.step import loss_and_gradients, trace
 
 _ROOMS = {
     "backprop.transforms": "grad hvp",
     "data.batches": "batch_order",
+    "engine.threads": "set_threads",
     "errors": "ArgumentError DataError FalllineError GraphError KindError MissingExtraError ModelFileError "
     "RunFolderError ShapeError",
+    "insight.profile": "profile",
     "ops.functions": "absolute broadcast cast clip concatenate erf exp expm1 log log1p log_softmax logsumexp matmul "
     "max maximum mean minimum one_hot relu reshape sigmoid sign softmax softplus sqrt stack stop_gradient sum take "
     "tanh transpose where",
@@ -78,6 +83,7 @@ _ROOMS = {
     "training.evaluate": "evaluate",
     "training.fit": "fit",
     "training.gradient_check": "check_gradients",
+    "training.plan": "plan",
     "training.run": "Run",
     "training.step": "loss_and_gradients trace",
 }
@@ -125,8 +131,11 @@ __all__ = [
     "nn",
     "one_hot",
     "optim",
+    "plan",
+    "profile",
     "relu",
     "reshape",
+    "set_threads",
     "sigmoid",
     "sign",
     "softmax",

@@ -8,7 +8,8 @@
     ├── ModelFileError (ValueError)   a model file or checkpoint cannot be read or does not fit
     ├── RunFolderError (ValueError)   a run folder exists already, is missing or is incomplete
     ├── MissingExtraError (ImportError)   an optional package is needed
-    └── GraphError                    a graph breaks its own rules: our fault, not the user's
+    ├── GraphError                    a graph breaks its own rules: our fault, not the user's
+    └── CompileError                  a program cannot be compiled: our fault, too
 
 A message is one or two sentences: what was asked, what was required, what was found, what to do.
 """
@@ -51,6 +52,10 @@ class MissingExtraError(FalllineError, ImportError):
 
 class GraphError(FalllineError):
     """A graph breaks its own rules. This is a defect of Fallline, not of the caller."""
+
+
+class CompileError(FalllineError):
+    """A program cannot be compiled. This is a defect of Fallline; engine="reference" trains without compiling."""
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

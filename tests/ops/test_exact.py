@@ -3,6 +3,7 @@
 import math
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from fallline.engine.kernel_forms import evaluate_kernel
+from fallline.ir.op import lookup
 from fallline.ops import exact
 
 PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899862803482534211707")
@@ -160,6 +163,36 @@ def test_a_tree_sum_leaves_its_input_alone() -> None:
     values = np.arange(5.0)
     exact.tree_sum(values)
     np.testing.assert_array_equal(values, np.arange(5.0))
+
+
+def in_lanes(values: NDArray[Any]) -> float:
+    """Sixteen lanes as the kernel form `Reduction` tells of them: one Python addition after the other."""
+    lanes = [0.0] * 16
+    for number, value in enumerate(values.ravel().tolist()):
+        lanes[number % 16] = lanes[number % 16] + value
+    while len(lanes) > 1:
+        half = len(lanes) // 2
+        lanes = [a + b for a, b in zip(lanes[:half], lanes[half:], strict=True)]
+    return lanes[0]
+
+
+@pytest.mark.parametrize("size", [*range(36), 160, 1000, 4096, 70_001])
+def test_the_order_of_a_lane_sum(size: int) -> None:
+    rng = np.random.default_rng(size)
+    values = rng.normal(size=size) * 10.0 ** rng.integers(-8, 8, size)
+    assert exact.lane_sum(values) == in_lanes(values) == pytest.approx(math.fsum(values), abs=1e-6)
+    assert exact.lane_sum(values) == evaluate_kernel(lookup("sum"), [values], {"axes": (0,)})
+    matrix = values[: size // 4 * 4].reshape(-1, 4)
+    assert exact.lane_sum(np.asfortranarray(matrix)) == in_lanes(matrix), "rows, not memory, give the order"
+
+
+def test_lane_sums_of_special_values() -> None:
+    assert math.copysign(1.0, exact.lane_sum([-0.0] * 40)) == 1.0, "lanes start from 0, and 0 + −0 is 0"
+    ones = [1.0, 1.0, 0.0, 1.0]
+    assert exact.lane_sum([2.0**53] + [0.0] * 15 + ones) == 2.0**53 + 2.0, "element 16 meets 0 alone; 17 meets 19 first"
+    assert exact.lane_sum(np.full((3, 5), 0.5)) == 7.5
+    assert math.isnan(exact.lane_sum([1.0, math.nan]))
+    assert exact.lane_sum([1.0] * 20 + [math.inf]) == math.inf
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=50), st.floats(-1e9, 1e9))

@@ -43,11 +43,13 @@ def test_norm_follows_rows_not_memory() -> None:
 
 
 def test_norm_has_the_stated_order() -> None:
-    """2⁵⁴ swallows a 1 that is added to it, but not the 64 that a tree has made of ones before they meet."""
+    """2⁵⁴ swallows a 1 that is added to it, but not the eights that other lanes have made of ones before they meet."""
     vector = np.zeros(128)
     vector[0], vector[1::2] = 2.0**27, 1.0
     assert optim.global_norm({"a": vector}) == math.sqrt(2.0**54 + 64) > 2.0**27
     assert optim.global_norm({str(i): vector[i : i + 1] for i in range(128)}) == 2.0**27  # parameters: in their order
+    vector[1::2], vector[16::16] = 0.0, 1.0  # element 16 goes to the lane of element 0, as 32, 48, …
+    assert optim.global_norm({"a": vector}) == 2.0**27
 
 
 @given(st.lists(st.floats(-2, 2, width=32), max_size=9), st.floats(0.5, 8))

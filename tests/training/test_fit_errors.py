@@ -36,7 +36,7 @@ CASES: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"clip_value": "1"}, fl.ArgumentError, "fit: clip_value must be greater than 0, found '1'"),
     ({"checkpoint_every": 0}, fl.ArgumentError, "fit: checkpoint_every must be greater than 0, found 0"),
     ({"dtype": "float16"}, fl.ArgumentError, "fit: dtype cannot be 'float16'; did you mean 'float64'?"),
-    ({"engine": "cuda"}, fl.ArgumentError, "fit: engine cannot be 'cuda'; choose one of: reference"),
+    ({"engine": "cuda"}, fl.ArgumentError, "fit: engine cannot be 'cuda'; choose one of: compiled, reference"),
     ({"threads": 0}, fl.ArgumentError, "fit: threads must be a whole number of at least 1, found 0"),
     ({"shards": 0}, fl.ArgumentError, "fit: shards must be a whole number of at least 1, found 0"),
     ({"seed": -1}, fl.ArgumentError, "fit: seed must be a whole number of at least 0, found -1"),

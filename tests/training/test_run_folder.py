@@ -51,7 +51,7 @@ def test_what_a_run_leaves_behind(tmp_path: Path) -> None:
     about = strict((folder / "run.json").read_text(encoding="utf-8"))
     assert about["stopped"] == run.stopped == "epochs"
     assert about["epochs"] == 3
-    assert about["engine"] == "reference"
+    assert about["engine"] == "compiled"
     assert about["contract"] == 1
     assert about["fallline"] == fl.__version__
     assert about["gradient_norm"] == run.gradient_norm

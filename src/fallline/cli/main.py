@@ -47,13 +47,14 @@ class _SaidAloud(logging.Handler):
 
 
 def _add_commands() -> None:
+    from fallline.cli.cache import cache
     from fallline.cli.check import check
     from fallline.cli.evaluate import evaluate
     from fallline.cli.predict import predict
     from fallline.cli.runs import runs
     from fallline.cli.train import train
 
-    for command in (train, predict, evaluate, check, runs):
+    for command in (train, predict, evaluate, check, runs, cache):
         cli.add_command(command)
 
 
@@ -96,9 +97,9 @@ def _report_usage(mistake: click.ClickException) -> int:
 
 def _report(error: Exception) -> int:
     """Say what went wrong; whose fault it is decides the exit code."""
-    from fallline.errors import FalllineError, GraphError
+    from fallline.errors import CompileError, FalllineError, GraphError
 
-    if isinstance(error, FalllineError) and not isinstance(error, GraphError):
+    if isinstance(error, FalllineError) and not isinstance(error, GraphError | CompileError):
         click.echo(f"error: {error}", err=True)
         return 2
     if isinstance(error, MemoryError):

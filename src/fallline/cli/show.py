@@ -87,6 +87,13 @@ def print_next(console: Console, *words: Any) -> None:
     console.print(Text.assemble((f"{'next':<{INDENT}}", "bold"), (command(*words), "cyan")), soft_wrap=True)
 
 
+def print_table(console: Console, word: str, text: str) -> None:
+    """A word, and below it lines that are never broken."""
+    console.print(Text(word, style="bold"))
+    for line in text.splitlines():
+        console.print(Text(f"  {line}".rstrip()), soft_wrap=True)
+
+
 def print_grid(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table whose lines are never broken, so that names in it can be copied."""
     texts = [[" ".join(cell.split()) for cell in row] for row in rows]

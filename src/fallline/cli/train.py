@@ -69,6 +69,7 @@ def _fraction_or_file(context: Any, parameter: Any, text: str) -> float | str:
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the matrix products; 1 by default.")
 @click.option("--shards", type=click.IntRange(min=1), default=1, show_default=True, help="Slices of a batch's sums.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder to make; runs/NAME-1, … by default.")
+@click.option("--profile", is_flag=True, help="Show what each kernel of a step takes, after training.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON and nothing else.")
 def train(data: str, **given: Any) -> int:

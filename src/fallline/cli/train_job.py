@@ -10,11 +10,12 @@ import numpy as np
 from fallline.cli import show, train_text
 from fallline.data.sources import read_table
 from fallline.data.table import Table
-from fallline.errors import ArgumentError, RunFolderError
+from fallline.errors import ArgumentError, CompileError, RunFolderError
 from fallline.tables.columns import guess_target
 from fallline.tables.model import TableModel, load
 from fallline.tables.prepare import Prepared, TableOptions, prepare
-from fallline.tables.train import TableRun, make_network, require_settings, seconds_per_epoch, train_table
+from fallline.tables.train import TableRun, make_optimizer, plan_table, require_settings, train_table
+from fallline.training.plan import Plan
 from fallline.training.progress import Silent, Terminal
 
 STOPPED = {
@@ -36,6 +37,7 @@ class TrainJob:
         self.silent = bool(given["quiet"] or given["as_json"])
         self.console = show.console(self.silent)
         self.folder = self._choose_folder()
+        self.planned: Plan | None = None
 
     def run(self) -> TableRun:
         """Read, decide, train, score, report."""
@@ -127,9 +129,8 @@ class TrainJob:
     def _show(self, table: Table, prepared: Prepared, options: TableOptions) -> None:
         """What was understood, and what is about to happen."""
         show.print_listing(self.console, train_text.data_lines(table, prepared, self.given["test_file"] is not None))
-        loss = "cross_entropy" if prepared.task == "classification" else "mse"
-        seconds = seconds_per_epoch(prepared, make_network(prepared, options), loss)
-        show.print_listing(self.console, train_text.network_lines(prepared, seconds))
+        self.planned = plan_table(prepared, options)
+        show.print_listing(self.console, train_text.network_lines(prepared, self.planned))
 
     def _choose_folder(self) -> Path:
         if self.given["out"] is not None:
@@ -154,6 +155,7 @@ class TrainJob:
         test = train_text.score_line(result.scores, len(prepared.parts["test"]), train_text.baseline(prepared))
         rows = [
             ("trained", f"{show.count(run.epochs, 'epoch')} in {show.duration(run.seconds)}: {why}{kept}"),
+            *train_text.time_lines(prepared, self.planned, run),
             ("test", test),
             ("validation", f"{metric} {show.metric_value(metric, result.validation_scores[metric])}"),
             ("model", str(model)),
@@ -162,12 +164,38 @@ class TrainJob:
         ]
         failed = run.stopped == "nan" and run.best_epoch is None
         show.print_listing(self.console, [row for row in rows if not (failed and row[0] in ("test", "validation"))])
+        if self.given["profile"] and not self.silent:
+            self._show_profile(result)
         if run.stopped == "nan":
             slower = {**self.given, "lr": f"{prepared.recipe.learning_rate / 10:g}"}
             words = ["train", *_words(self.data, slower)]
         else:
             words = ["predict", str(model), self.data, *(["--no-header"] if self.given["no_header"] else [])]
         show.print_next(self.console, *words)
+
+    def _show_profile(self, result: TableRun) -> None:
+        """What each kernel of a training step takes."""
+        from fallline.insight.profile import profile
+
+        prepared, recipe = result.prepared, result.prepared.recipe
+        x, y = prepared.matrices["training"]
+        try:
+            found = profile(
+                result.model.network,
+                x,
+                y,
+                loss=result.model.loss,
+                optimizer=make_optimizer(recipe),
+                batch_size=recipe.batch_size,
+                sample_weight=prepared.weights,
+                class_weight=self.given["class_weight"],
+                shards=self.given["shards"],
+                threads=self.given["threads"],
+            )
+        except (ArgumentError, CompileError) as reason:  # the training is done; its end is not an error
+            show.print_listing(self.console, [("profile", f"none: {reason}")])
+            return
+        show.print_table(self.console, "profile", str(found))
 
 
 def _table_model(path: str) -> TableModel:
@@ -210,7 +238,7 @@ def _words(data: str, given: Mapping[str, Any]) -> list[str]:
     words = [data]
     for key, value in given.items():
         option = f"--{names.get(key, key).replace('_', '-')}"
-        if key in ("quiet", "as_json", "out") or value is None or value is False:
+        if key in ("quiet", "as_json", "profile", "out") or value is None or value is False:
             continue
         if value is True:
             words.append(option)

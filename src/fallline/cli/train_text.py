@@ -10,8 +10,10 @@ from fallline.data.spelling import is_missing
 from fallline.data.table import Table
 from fallline.data.targets import ClassTarget
 from fallline.tables.prepare import Prepared
-from fallline.tables.train import make_optimizer
+from fallline.tables.train import seconds_per_epoch
 from fallline.training.metrics import METRICS
+from fallline.training.plan import Plan
+from fallline.training.run import Run
 
 Lines = list[tuple[str, str]]
 MOST_NOTES = 12
@@ -39,24 +41,44 @@ def data_lines(table: Table, prepared: Prepared, test_file: bool) -> Lines:
     return lines + _shortened("note", prepared.notices, "note")
 
 
-def network_lines(prepared: Prepared, seconds_per_epoch: float) -> Lines:
-    """The network, its memory, how it is trained and how long that will take."""
-    recipe, parameters = prepared.recipe, prepared.plan.parameters
-    x, _ = prepared.matrices["training"]
+def network_lines(prepared: Prepared, planned: Plan | None) -> Lines:
+    """The network, its work and memory, how it is trained and how long that will take."""
+    recipe = prepared.recipe
     loss = "cross_entropy" if prepared.task == "classification" else "mse"
     batch = "all rows" if recipe.batch_size == "all" else show.count(int(recipe.batch_size), "row")
-    optimizer = make_optimizer(recipe)
-    slots = len(optimizer.rule.slots_for(optimizer.hyper))  # arrays that the update rule keeps per weight
-    memory = show.size(parameters * 4 * (2 + slots))  # float32: weight, gradient, slots
     rate = f"{recipe.optimizer}, learning rate {recipe.learning_rate:g} ({recipe.schedule})"
-    each, whole = show.duration(seconds_per_epoch), show.duration(seconds_per_epoch * recipe.epochs)
-    epochs = show.count(recipe.epochs, "epoch")
+    work = f"{prepared.plan.parameters:,} parameters"
+    if planned is not None:
+        work += f", {planned.multiply_adds_per_step:,} multiply-adds per step; memory: {planned.memory}"
     return [
         ("network", prepared.plan.describe()),
-        ("", f"{parameters:,} parameters; {memory} with gradients and optimizer state; data {show.size(x.nbytes)}"),
+        ("", work),
         ("training", f"{loss}, {rate}, {batch} per step"),
-        ("", f"{epochs}, about {each} each: {whole} in all; Ctrl-C stops and keeps the best"),
+        ("", f"{time_line(prepared, planned)}; Ctrl-C stops and keeps the best"),
     ]
+
+
+def time_line(prepared: Prepared, planned: Plan | None) -> str:
+    """The epochs, and the time that is predicted for them."""
+    epochs = prepared.recipe.epochs
+    if planned is None:
+        return show.count(epochs, "epoch")
+    seconds = seconds_per_epoch(prepared, planned)
+    whole, threads = show.duration(seconds * epochs), show.count(planned.threads, "thread")
+    return f"{show.count(epochs, 'epoch')} on {threads}, about {each(seconds)} each: {whole} in all"
+
+
+def time_lines(prepared: Prepared, planned: Plan | None, run: Run) -> Lines:
+    """What an epoch took, beside what was predicted."""
+    if planned is None or not run.epochs:
+        return []
+    predicted = each(seconds_per_epoch(prepared, planned))
+    return [("", f"{each(run.seconds / run.epochs)} per epoch, where about {predicted} were predicted")]
+
+
+def each(seconds: float) -> str:
+    """Seconds that may be few."""
+    return f"{seconds * 1000:.2g} ms" if seconds < 0.0995 else show.duration(seconds)
 
 
 def _shortened(word: str, texts: list[str], of: str) -> Lines:

@@ -4,6 +4,7 @@ It is slow and plain on purpose: the oracle of the tests (in float64), and what 
 compiler takes over. Its sums follow NumPy's and BLAS's order, so its bits are those of this machine.
 """
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
@@ -118,7 +119,7 @@ def _owned(value: Any, given: bool) -> Array:
 
 def _sharded(node: Node, sizes: Mapping[str, int], shards: int) -> Callable[..., Any] | None:
     """A call that sums over rows shard by shard, or None when the node sums over no rows."""
-    axes = _row_axes(node)
+    axes = row_axes(node)
     if axes is None:
         return None
     rows = next(iter(sizes.values()))
@@ -148,7 +149,7 @@ def _slice_rows(array: Array, axis: int, start: int, stop: int, rows: int) -> Ar
     return array[tuple(index)]
 
 
-def _row_axes(node: Node) -> list[int | None] | None:
+def row_axes(node: Node) -> list[int | None] | None:
     """For a node that sums over the rows of a batch: the axis of rows of each input; else None."""
 
     def symbolic(shape: Sequence[Any]) -> int | None:
@@ -164,13 +165,15 @@ def _row_axes(node: Node) -> list[int | None] | None:
     return None
 
 
-def tree_add(parts: Sequence[Any]) -> Any:
+def tree_add(parts: Sequence[Any], add: Callable[[Any, Any], Any] = operator.add) -> Any:
     """The sum of the parts by pairs of neighbours, pairs of pairs, …; an odd one out waits its turn.
 
     The tree is one of places: a part that is None (a shard without rows) is skipped, and the others keep theirs.
     """
     while len(parts) > 1:
-        paired = [b if a is None else a if b is None else a + b for a, b in zip(parts[::2], parts[1::2], strict=False)]
+        paired = [
+            b if a is None else a if b is None else add(a, b) for a, b in zip(parts[::2], parts[1::2], strict=False)
+        ]
         parts = paired + ([parts[-1]] if len(parts) % 2 else [])
     return parts[0]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fallline import optim
 from fallline.backprop.gradients import gradients
-from fallline.engine.reference import ReferenceProgram
+from fallline.engine.programs import make_program
 from fallline.errors import ArgumentError, KindError, nearest
 from fallline.insight.story import WeightStory
 from fallline.ir.graph import Graph, Node
@@ -83,7 +83,7 @@ def weight_story(
     values, total = values_of(net), _denominator(rows)
     parts = _parts(net, rows, chosen, name, training)
     inputs = StepProgram(net, rows, chosen, training=training, dtype=net.dtype).inputs(rows, values, total, seed, step)
-    found = ReferenceProgram(parts, {BATCH.name: len(rows)})(inputs)
+    found = make_program(parts, {BATCH.name: len(rows)})(inputs)
     activations, deltas = _columns(found, place)
     grads = {key: found[key] for key in net.named_parameters()}
     weights = net.parameters()

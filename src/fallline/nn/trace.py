@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.engine.reference import ReferenceProgram
+from fallline.engine.programs import ForwardProgram
 from fallline.errors import ArgumentError, KindError, ShapeError
 from fallline.ir.graph import Graph, topological
 from fallline.ir.transform import retype_floats
@@ -196,10 +196,9 @@ def predict(net: Module, x: Any, batch_size: int) -> Array:
     remember_input(net, rows)
     graph = prediction_graph(net, rows)
     values = {**values_of(net), SEED: np.asarray(0), STEP: np.asarray(0)}
-    programs: dict[int, ReferenceProgram] = {}
+    forward = ForwardProgram(graph)
     parts = []
     for start in range(0, max(len(rows), 1), batch_size):
         part = np.ascontiguousarray(rows[start : start + batch_size])
-        program = programs.setdefault(len(part), ReferenceProgram(graph, {BATCH.name: len(part)}))
-        parts.append(program({**values, X: part})["outputs"])
+        parts.append(forward({**values, X: part})["outputs"])
     return parts[0] if len(parts) == 1 else np.concatenate(parts)

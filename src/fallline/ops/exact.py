@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fallline.ir.kernel import LANES
+
 Float64Array = NDArray[np.float64]
 
 LN2_HIGH = float.fromhex("0x1.62e42fee00000p-1")  # ln 2, upper 32 bits: n·LN2_HIGH is exact for |n| < 2²⁰
@@ -34,6 +36,25 @@ def tree_sum(values: ArrayLike, axis: int = 0) -> Any:
         folded[: rows - half] += array[half:]
         array = folded
     return array[0]
+
+
+def lane_sum(values: ArrayLike) -> float:
+    """Sum of all elements in the order of the kernel form `Reduction`, which compiled programs keep to.
+
+    Element i of the row-major order goes to lane i mod 16; each lane adds its own one after the other, starting
+    from 0; the lanes are added by halving, 0 with 8, 1 with 9, …, until one is left.
+    """
+    flat = np.ravel(np.asarray(values, dtype=np.float64), order="C")
+    rest = len(flat) % LANES
+    whole = len(flat) - rest
+    # NumPy adds whole rows of 16 to one row, in order. Adding its result to 0 is starting from 0: they differ
+    # where every element is −0 alone.
+    lanes = np.zeros(LANES) + np.add.reduce(flat[:whole].reshape(-1, LANES), axis=0)
+    lanes[:rest] += flat[whole:]
+    while len(lanes) > 1:
+        half = len(lanes) // 2
+        lanes = lanes[:half] + lanes[half:]
+    return float(lanes[0])
 
 
 def mean_and_deviation(values: ArrayLike, axis: int = 0) -> tuple[Any, Any]:

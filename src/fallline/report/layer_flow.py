@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fallline import optim
 from fallline.backprop.gradients import gradients
-from fallline.engine.reference import ReferenceProgram
+from fallline.engine.programs import make_program
 from fallline.ir.graph import Graph, Node, topological
 from fallline.ir.transform import retype_floats
 from fallline.ir.types import BATCH, DType
@@ -176,7 +176,7 @@ def _values(
     total = float(len(rows) if rows.weight is None else exact.tree_sum(rows.weight))
     program = StepProgram(net, rows, loss, training=training, backward=False, dtype=net.dtype)
     given = program.inputs(rows, values_of(net), total, 0, 0)
-    return ReferenceProgram(graph, {BATCH.name: len(rows)})(given), leaves
+    return make_program(graph, {BATCH.name: len(rows)})(given), leaves
 
 
 def _layer(group: _Group, module: str, values: dict[str, Array], until: Node | None) -> LayerFlow:

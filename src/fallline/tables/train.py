@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from fallline import optim
 from fallline.data.targets import ClassTarget, NumberTarget
-from fallline.nn.losses import get as get_loss
-from fallline.nn.trace import values_of
+from fallline.errors import CompileError
 from fallline.optim.schedules import by_name as schedule_by_name
 from fallline.tables.model import KEY, TableModel
 from fallline.tables.network import TableNetwork
@@ -22,12 +21,14 @@ from fallline.tables.prepare import Prepared, TableOptions
 from fallline.tables.recipe import Recipe
 from fallline.training.callbacks import Callback
 from fallline.training.fit import fit
+from fallline.training.plan import Plan, plan
 from fallline.training.progress import ProgressView
 from fallline.training.run import Run
 from fallline.training.run_folder import RunFolder
-from fallline.training.step import StepProgram, check_rows
 
 Array = NDArray[Any]
+BETWEEN_EPOCHS = 1e-3
+"""Seconds for validation, metrics and history around each epoch's steps, roughly."""
 
 
 @dataclass
@@ -157,28 +158,32 @@ def make_optimizer(recipe: Recipe) -> optim.Optimizer:
     return optim.by_name(recipe.optimizer, lr=recipe.learning_rate, **hyper)
 
 
-def seconds_per_epoch(prepared: Prepared, network: TableNetwork, loss: str) -> float:
-    """What an epoch will take, from timing a few steps and one look at the validation rows. Changes nothing."""
+def plan_table(prepared: Prepared, options: TableOptions) -> Plan | None:
+    """What the training will compute, hold in memory and take; None where it will not be compiled."""
+    recipe = prepared.recipe
     x, y = prepared.matrices["training"]
-    size = min(_rows(prepared.recipe.batch_size, len(x)), len(x))
-    chosen, rule = get_loss(loss), make_optimizer(prepared.recipe)
-    rows = check_rows(network, x[:size], y[:size], chosen, None, "float32", "train")
-    program = StepProgram(network, rows, chosen)
-    values = values_of(network)
-    weights, state = network.parameters(), rule.init(network.parameters())
-    times = []
-    for _ in range(4):
-        started = time.perf_counter()
-        result = program(rows, values, float(size))
-        rule.update(weights, result.gradients, state)
-        times.append(time.perf_counter() - started)
-    started = time.perf_counter()
-    network.predict(prepared.matrices["validation"][0])
-    return float(np.median(times[1:])) * -(-len(x) // size) + time.perf_counter() - started
+    try:
+        return plan(
+            make_network(prepared, options),
+            x,
+            y,
+            loss="cross_entropy" if isinstance(prepared.codec, ClassTarget) else "mse",
+            optimizer=make_optimizer(recipe),
+            batch_size=recipe.batch_size,
+            sample_weight=prepared.weights,
+            class_weight=options.class_weight,
+            threads=options.threads,
+            shards=options.shards,
+        )
+    except (CompileError, ImportError):
+        return None
 
 
-def _rows(batch_size: int | str, rows: int) -> int:
-    return rows if isinstance(batch_size, str) else batch_size
+def seconds_per_epoch(prepared: Prepared, planned: Plan) -> float:
+    """The steps, a look at the validation rows (a third of a step's work for each), and what is between epochs."""
+    steps = planned.predicted_seconds_per_epoch or 0.0
+    rows = {name: len(prepared.parts[name]) for name in ("training", "validation")}
+    return steps * (1 + rows["validation"] / (3 * rows["training"])) + BETWEEN_EPOCHS
 
 
 def _unscaled_rmse(codec: NumberTarget) -> Callable[[Array, Array], float]:

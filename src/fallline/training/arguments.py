@@ -9,22 +9,22 @@ from fallline.errors import ArgumentError, KindError, nearest
 from fallline.optim.schedules import Constant, Schedule
 
 
-def rows_per_step(batch_size: Any, rows: int) -> int:
+def rows_per_step(batch_size: Any, rows: int, call: str = "fit") -> int:
     """The batch size, at most all rows."""
     if batch_size == "all":
         return rows
     if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
         raise ArgumentError(
-            f"fit: batch_size must be a whole number of at least 1, or 'all' for batch gradient descent; "
+            f"{call}: batch_size must be a whole number of at least 1, or 'all' for batch gradient descent; "
             f"found {batch_size!r}"
         )
     return min(int(batch_size), rows)
 
 
-def whole_number(name: str, value: Any, least: int) -> int:
+def whole_number(name: str, value: Any, least: int, call: str = "fit") -> int:
     """A whole number of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ArgumentError(f"fit: {name} must be a whole number of at least {least}, found {value!r}")
+        raise ArgumentError(f"{call}: {name} must be a whole number of at least {least}, found {value!r}")
     return int(value)
 
 
@@ -44,20 +44,20 @@ def positive_number(name: str, value: Any, zero: bool = False) -> float:
     return float(value)
 
 
-def one_of(name: str, value: Any, options: tuple[str, ...]) -> None:
+def one_of(name: str, value: Any, options: tuple[str, ...], call: str = "fit") -> None:
     """Refuse what is not among the options."""
     if value not in options:
-        raise ArgumentError(f"fit: {name} cannot be {value!r}; {nearest(str(value), options)}")
+        raise ArgumentError(f"{call}: {name} cannot be {value!r}; {nearest(str(value), options)}")
 
 
-def as_optimizer(optimizer: Any) -> optim.Optimizer:
+def as_optimizer(optimizer: Any, call: str = "fit") -> optim.Optimizer:
     """An optimizer by name or as it is; SGD(lr=0.1, momentum=0.9) for None."""
     if optimizer is None:
         return optim.SGD(lr=0.1, momentum=0.9)
     if isinstance(optimizer, str):
         return optim.by_name(optimizer)
     if not isinstance(optimizer, optim.Optimizer):
-        raise KindError(f"fit: optimizer must be an object of fallline.optim or its name, found {optimizer!r}")
+        raise KindError(f"{call}: optimizer must be an object of fallline.optim or its name, found {optimizer!r}")
     return optimizer
 
 

@@ -1,6 +1,6 @@
 """Callbacks: a user's code called while a network trains."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from fallline.errors import KindError
@@ -48,3 +48,8 @@ def as_callbacks(callbacks: Any) -> list[Callback]:
         else:
             raise KindError(f"fit: a callback must be a function (run, epoch) or a fallline.Callback, found {item!r}")
     return made
+
+
+def wants_steps(callbacks: Iterable[Callback]) -> bool:
+    """Whether some callback overrides `on_step_end`, and so wants to be told of every step."""
+    return any(getattr(item.on_step_end, "__func__", None) is not Callback.on_step_end for item in callbacks)

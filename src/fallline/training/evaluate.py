@@ -24,17 +24,15 @@ def mean_loss(program: StepProgram, rows: Rows, values: Mapping[str, Array]) -> 
     The row losses are added in float64 by halving, so the result does not depend on how rows are cut.
     A loss that is one number for a whole batch is computed on all rows at once.
     """
-    whole = ROWS not in program.graph.outputs
-    chunk = len(rows) if whole else CHUNK
-    outputs, losses = [], []
-    for start in range(0, len(rows), chunk):
-        part = rows.take(slice(start, start + chunk))
-        results = program.program(len(part))(program.inputs(part, values, 1.0, 0, 0))
-        outputs.append(results[OUTPUTS])
-        losses.append(results[LOSS] if whole else results[ROWS])
+    if ROWS not in program.graph.outputs:
+        results = program.program(len(rows))(program.inputs(rows, values, 1.0, 0, 0))
+        return float(results[LOSS]), results[OUTPUTS]
+    parts = []
+    for start in range(0, len(rows), CHUNK):
+        part = rows.take(slice(start, start + CHUNK))
+        parts.append(program.forward(program.inputs(part, values, 1.0, 0, 0)))
+    outputs, losses = ([part[name] for part in parts] for name in (OUTPUTS, ROWS))
     joined = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
-    if whole:
-        return float(losses[0]), joined
     row_losses = np.concatenate(losses).astype(np.float64)
     if rows.weight is None:
         return float(exact.tree_sum(row_losses)) / len(rows), joined
@@ -50,7 +48,7 @@ def full_gradient_norm(program: StepProgram, rows: Rows, values: Mapping[str, Ar
     for start in range(0, len(rows), chunk):
         part = program(rows.take(slice(start, start + chunk)), values, total).gradients
         gradients = {name: gradients[name] + g for name, g in part.items()} if gradients else part
-    return global_norm(gradients)
+    return float(global_norm(gradients))
 
 
 def evaluate(

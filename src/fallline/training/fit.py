@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from fallline import optim
 from fallline.data.batches import permutation
+from fallline.engine.programs import ENGINES
 from fallline.errors import ArgumentError
 from fallline.nn.losses import Loss
 from fallline.nn.losses import get as get_loss
@@ -35,7 +36,6 @@ from fallline.training.step import Rows, check_rows
 
 Array = NDArray[Any]
 DEFAULT_EPOCHS, MOST_EPOCHS = 20, 10_000
-ENGINES = ("reference",)
 
 
 def fit(
@@ -63,7 +63,7 @@ def fit(
     dtype: str = "float32",
     threads: int | None = None,
     shards: int = 1,
-    engine: str = "reference",
+    engine: str = "compiled",
     run_dir: Any = None,
     checkpoint_every: float = 30.0,
     callbacks: Any = (),
@@ -107,9 +107,10 @@ def fit(
         seed: of the order of rows and of Dropout; the initial weights have the network's own seed.
         shuffle: whether each epoch takes the rows in another order.
         dtype: "float32" or "float64", of weights and arithmetic.
-        threads: kept for engines that use it; it never changes the result.
+        threads: how many run each step on the compiled engine, which chooses if None; never changes the result.
         shards: into how many fixed slices sums over a batch are cut; another number means other bits.
-        engine: "reference", the NumPy walk.
+        engine: "reference", the NumPy walk, or "compiled", native programs. Where a network cannot be compiled, a
+            warning says why, and the reference engine trains it (`run.engine` tells which did).
         run_dir: a new folder for run.json, history.jsonl, checkpoints and the model.
         checkpoint_every: seconds between checkpoints.
         callbacks: `fl.Callback` objects, or functions of (run, epoch) called after each epoch; one that
@@ -122,7 +123,8 @@ def fit(
     Raises:
         ArgumentError, ShapeError, KindError: saying which argument, what was needed and what was found.
 
-    Ctrl-C and SIGTERM end the training after the step at hand, with `run.stopped == "interrupted"`.
+    Ctrl-C and SIGTERM end the training after the step at hand, or the few short ones that run together (some 30 ms),
+    with `run.stopped == "interrupted"`.
     A loss that turns NaN or infinite ends it at once, with `run.stopped == "nan"`, the cause in
     `run.problem`, and the weights of the last whole epoch.
     """
@@ -140,8 +142,6 @@ def fit(
     one_of("engine", engine, ENGINES)
     one_of("dtype", dtype, ("float32", "float64"))
     positive_number("checkpoint_every", checkpoint_every)
-    if threads is not None:
-        whole_number("threads", threads, 1)
     chosen_loss, rule = get_loss(loss), as_optimizer(optimizer)
     rows = check_rows(net, x, y, chosen_loss, row_weights(sample_weight, class_weight, y), dtype, "fit")
     rows, held_out = _split(net, rows, validation, chosen_loss, dtype, seed)
@@ -161,11 +161,13 @@ def fit(
         seed=seed_number(seed),
         shuffle=shuffle,
         dtype=dtype,
+        engine=engine,
+        threads=None if threads is None else whole_number("threads", threads, 1),
         shards=whole_number("shards", shards, 1),
         checkpoint_every=checkpoint_every,
     )
     run = Run(net, chosen_loss, rule, engine=engine)
-    run.config = _config(net, chosen_loss, rule, whole, rows, held_out, threads)
+    run.config = _config(net, chosen_loss, rule, whole, rows, held_out)
     folder = run_dir if isinstance(run_dir, RunFolder) or run_dir is None else RunFolder(run_dir)
     training = Training(
         net, rows, held_out, chosen_loss, rule, whole, run, choose(progress), as_callbacks(callbacks), folder
@@ -239,7 +241,6 @@ def _config(
     settings: Settings,
     rows: Rows,
     held_out: Rows | None,
-    threads: int | None,
 ) -> dict[str, Any]:
     """Everything that decides the run's bits, as JSON can hold it."""
     parameters = net.named_parameters()
@@ -254,7 +255,6 @@ def _config(
         "schedule": settings.schedule.config(),
         "metrics": [metric.name for metric in settings.metrics],
         **own,
-        "threads": threads,
         "rows": len(rows),
         "validation_rows": 0 if held_out is None else len(held_out),
         "data_hash": data_hash(rows.x, rows.y, rows.weight),

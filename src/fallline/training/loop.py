@@ -1,6 +1,8 @@
-"""The training loop: batches in the epoch's order, a step's gradients, the update, and when to stop.
+"""The training loop: steps in the order of epochs, what is measured after each, and when to stop.
 
 for each batch:   L, dL/dw = backpropagation (step.py)        w ← w − η·dL/dw = gradient descent (optim)
+
+The steps themselves are a stepper's (steppers.py), which runs several of them at a time, on either engine.
 """
 
 import logging
@@ -12,21 +14,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.data.batches import batch_order
+from fallline.engine.programs import REFERENCE
 from fallline.nn.losses import Loss
 from fallline.nn.module import Module
-from fallline.ops import exact
-from fallline.optim import Optimizer, clip_by_global_norm, clip_by_value
+from fallline.optim import Optimizer
 from fallline.optim.schedules import Schedule
-from fallline.training.callbacks import Callback
+from fallline.training.batches import Batches
+from fallline.training.callbacks import Callback, wants_steps
 from fallline.training.evaluate import full_gradient_norm, mean_loss
 from fallline.training.metrics import Metric
-from fallline.training.nonfinite import bad_entry, is_bad, locate
+from fallline.training.nonfinite import bad_entry, locate
+from fallline.training.pace import Pace
 from fallline.training.progress import ProgressView
 from fallline.training.run import Run
 from fallline.training.run_folder import CheckpointClock, RunFolder
 from fallline.training.signals import StopRequest, stop_on_signals
 from fallline.training.step import Rows, StepProgram
+from fallline.training.steppers import Snapshot, make_stepper
 from fallline.training.watch import Watch
 
 Array = NDArray[Any]
@@ -49,6 +53,8 @@ class Settings:
     seed: int
     shuffle: bool
     dtype: str
+    engine: str
+    threads: int | None
     shards: int
     metrics: tuple[Metric, ...]
     train_metrics: tuple[Metric, ...]
@@ -73,30 +79,33 @@ class Training:
 
     def __post_init__(self) -> None:
         s = self.settings
-        options: Any = {"dtype": s.dtype, "shards": s.shards}
-        self.program = StepProgram(self.net, self.rows, self.loss, **options)
-        self.forward = StepProgram(self.net, self.rows, self.loss, training=False, backward=False, dtype=s.dtype)
-        unweighted = self.rows if self.rows.weight is None else Rows(self.rows.x, self.rows.y)
-        self.judge = self.forward
-        if self.rows.weight is not None and (self.validation is None or self.validation.weight is None):
-            self.judge = StepProgram(self.net, unweighted, self.loss, training=False, backward=False, dtype=s.dtype)
-        self.weights = {name: value.astype(s.dtype) for name, value in self.net.parameters().items()}
-        self.buffers = {name: value.astype(s.dtype) for name, value in self.net.buffers().items()}
-        self.state = self.optimizer.init(self.weights)
+        weights = {name: value.astype(s.dtype) for name, value in self.net.parameters().items()}
+        buffers = {name: value.astype(s.dtype) for name, value in self.net.buffers().items()}
+        # As they were read last: before the first step, and after each epoch.
+        self.now = Snapshot(weights, buffers, self.optimizer.init(weights))
         self.schedule_state = s.schedule.initial_state()
-        self.steps_per_epoch = -(-len(self.rows) // s.batch_size)
-        weight = self.rows.weight
-        self.mean_weight = 1.0 if weight is None else float(exact.tree_sum(weight)) / len(weight)
+        self.batches = Batches(self.rows, s.batch_size, s.seed, s.shuffle)
+        self.steps_per_epoch = self.batches.steps_per_epoch
+        # The graph of a step, and its walk, in which a bad number's origin is looked for whatever the engine.
+        self.program = StepProgram(self.net, self.rows, self.loss, dtype=s.dtype, shards=s.shards, engine=REFERENCE)
+        self.stepper = make_stepper(
+            s.engine, self.program, self.optimizer, self.batches, self.now, self._factor,
+            clip_value=s.clip_value, clip_norm=s.clip_norm, threads=s.threads, shards=s.shards,
+        )  # fmt: skip
+        self.run.engine = self.run.config["engine"] = self.stepper.engine
+        if self.stepper.threads is not None:
+            self.run.config["threads"] = self.stepper.threads
+        options: Any = {"training": False, "backward": False, "dtype": s.dtype, "engine": self.stepper.engine}
+        self.forward = self.judge = StepProgram(self.net, self.rows, self.loss, **options)
+        if self.rows.weight is not None and (self.validation is None or self.validation.weight is None):
+            self.judge = StepProgram(self.net, Rows(self.rows.x, self.rows.y), self.loss, **options)
+        self.pace = Pace(every_step=wants_steps(self.callbacks))
         self.early, self.convergence = Watch(), Watch(tol=s.tol)
-        self.good, self.good_epochs = (self.weights, self.buffers), 0
-        self.best: tuple[dict[str, Array], dict[str, Array]] | None = None
+        self.good, self.good_epochs = self.now, 0
+        self.best: Snapshot | None = None
+        self.kept: Snapshot | None = None
         self.clock = CheckpointClock(s.checkpoint_every)
         self.step = 0
-
-    @property
-    def values(self) -> dict[str, Array]:
-        """Weights and buffers together, as programs take them."""
-        return {**self.weights, **self.buffers}
 
     def train(self) -> Run:
         """Run epochs until there is a reason to stop; leave the network at the final (or best) weights."""
@@ -114,8 +123,10 @@ class Training:
                 self.run.signal = stop.signal
             self.run.stopped = self.run.stopped or "epochs"
             self._conclude()
+        except BaseException:
+            self._put(self.kept or self.stepper.snapshot())
+            raise
         finally:
-            self._store()
             self.view.finish(self.run)
         self.run.seconds = time.perf_counter() - started
         self._tell("on_train_end")
@@ -125,50 +136,47 @@ class Training:
         return self.run
 
     def _epoch(self, epoch: int, stop: StopRequest) -> None:
-        s, n = self.settings, len(self.rows)
         started = time.perf_counter()
-        order = batch_order(n, s.seed, epoch) if s.shuffle else np.arange(n)
-        seen = 0.0
-        for start in range(0, n, s.batch_size):
-            batch = self.rows.take(order[start : start + s.batch_size])
-            loss = self._step(batch)
+        end = (epoch + 1) * self.steps_per_epoch
+        losses: list[Array] = []
+        while self.step < end:
+            losses.append(self._steps(min(self.pace.steps, end - self.step)))
             if self.run.stopped:
                 return
-            seen += loss * len(batch)
             if stop:
                 self.run.stopped = "interrupted"
                 return
-        if cause := bad_entry(self.values):
+        self.now = self.stepper.snapshot()
+        if cause := bad_entry(self.now.values):
             self._went_bad(f"the update at step {self.step - 1} (epoch {epoch + 1}) made {cause}", self.step - 1)
             return
-        self._after_epoch(epoch, seen / n, time.perf_counter() - started)
+        self._after_epoch(epoch, self.batches.mean_loss(np.concatenate(losses)), time.perf_counter() - started)
 
-    def _step(self, batch: Rows) -> float:
-        """One step: backpropagation gives the gradients, gradient descent uses them."""
-        s = self.settings
-        denominator = len(batch) * self.mean_weight
-        result = self.program(batch, self.values, denominator, s.seed, self.step)
-        if not math.isfinite(result.loss):
-            self._loss_went_bad(batch, denominator, result.loss)
-            return result.loss
-        if self.step % self.steps_per_epoch == 0:  # weights are good once a loss at them was finite
-            self.good, self.good_epochs = (self.weights, self.buffers), self.step // self.steps_per_epoch
-        gradients = result.gradients
-        if s.clip_value is not None:
-            gradients = clip_by_value(gradients, s.clip_value)
-        if s.clip_norm is not None:
-            gradients, _ = clip_by_global_norm(gradients, s.clip_norm)
-        factor = self._factor(self.step)
-        self.weights, self.state = self.optimizer.update(self.weights, gradients, self.state, factor)
-        self.buffers = {**self.buffers, **result.buffers}
-        self.run.steps["loss"].append(result.loss)
-        self.view.step(self.run)
-        self._tell("on_step_end", self.step)
-        self.step += 1
+    def _steps(self, count: int) -> Array:
+        """Some steps of an epoch; the loss of each."""
+        started, first = time.perf_counter(), self.step
+        losses = self.stepper.run(first, count)
+        self.pace.observe(len(losses), time.perf_counter() - started)
+        if first % self.steps_per_epoch == 0 and math.isfinite(losses[0]):
+            # weights are good once a loss at them was finite
+            self.good, self.good_epochs = self.now, first // self.steps_per_epoch
+        if not math.isfinite(losses[-1]):
+            self._taken(losses[:-1])
+            self._loss_went_bad(float(losses[-1]))
+            return losses
+        self._taken(losses)
         if self.folder is not None and self.clock.due():
-            self._store()
+            self._put(self.stepper.snapshot())
             self.folder.checkpoint(self.net, self.step)
-        return result.loss
+        return losses
+
+    def _taken(self, losses: Array) -> None:
+        """Tell of steps whose loss was finite: where somebody wants to know of each, there is but one."""
+        self.run.steps["loss"].extend(losses.tolist())
+        self.view.steps(self.run, len(losses))
+        for number in range(self.step, self.step + len(losses)) if self.pace.every_step else ():
+            self._tell("on_step_end", number)
+        self.step += len(losses)
 
     def _factor(self, step: int) -> float:
         s = self.settings
@@ -180,7 +188,7 @@ class Training:
         run.record("loss", loss)
         score = loss
         if self.validation is not None:
-            score, outputs = mean_loss(self.judge, self.validation, self.values)
+            score, outputs = mean_loss(self.judge, self.validation, self.now.values)
             run.record("validation_loss", score)
             for metric in s.metrics:
                 run.record(f"validation_{metric.name}", metric(outputs, self.validation.y))
@@ -189,10 +197,12 @@ class Training:
         run.record("seconds", seconds)
         run.epochs = epoch + 1
         self.schedule_state = s.schedule.observe(self.schedule_state, score)
-        self._store()
+        if self.callbacks:
+            self._put(self.now)
         if self.validation is not None and self.early.observe(score):
-            run.best_epoch, self.best = epoch, (self.weights, self.buffers)
+            run.best_epoch, self.best = epoch, self.now
             if self.folder is not None and self.clock.due():
+                self._put(self.now)
                 self.folder.best(self.net)
         if self.folder is not None:
             self.folder.append_history(run)
@@ -206,7 +216,7 @@ class Training:
         converging = s.until == "converged"
         if not (converging or s.train_loss_each_epoch or s.train_metrics):
             return
-        loss, outputs = mean_loss(self.forward, self.rows, self.values)
+        loss, outputs = mean_loss(self.forward, self.rows, self.now.values)
         if s.train_loss_each_epoch:
             run.record("train_loss", loss)
         for metric in s.train_metrics:
@@ -232,8 +242,9 @@ class Training:
     def _conclude(self) -> None:
         """Choose the weights to keep, and measure them on the whole training set."""
         s, run = self.settings, self.run
+        self.now = self.stepper.snapshot()
         if self.best is not None and self.folder is not None:
-            self._put(*self.best)
+            self._put(self.best)
             self.folder.best(self.net)
         loss = self._keep()
         if not math.isfinite(loss) and run.stopped != "nan" and self.step:
@@ -246,25 +257,27 @@ class Training:
             run.history.setdefault("train_loss", [])
         else:
             run.record("train_loss", loss)
-        run.state = self.state
-        backward = StepProgram(self.net, self.rows, self.loss, training=False, dtype=s.dtype)
-        run.gradient_norm = full_gradient_norm(backward, self.rows, self.values)
+        run.state = self.now.state
+        backward = StepProgram(
+            self.net, self.rows, self.loss, training=False, dtype=s.dtype, engine=self.stepper.engine
+        )
+        run.gradient_norm = full_gradient_norm(backward, self.rows, (self.kept or self.now).values)
 
     def _keep(self) -> float:
         """Put the weights into the network that the run ends with; their loss on the whole training set."""
         s = self.settings
-        if self.run.stopped == "nan":
-            self.weights, self.buffers = self.good
+        self.kept = self.good if self.run.stopped == "nan" else self.now
         if s.restore_best and self.best is not None and s.until != "converged":
-            self.weights, self.buffers = self.best
-        self._store()
-        return mean_loss(self.forward, self.rows, self.values)[0]
+            self.kept = self.best
+        self._put(self.kept)
+        return mean_loss(self.forward, self.rows, self.kept.values)[0]
 
-    def _loss_went_bad(self, batch: Rows, denominator: float, loss: float) -> None:
+    def _loss_went_bad(self, loss: float) -> None:
         """A loss of NaN or infinity: find out where it came from."""
-        program = self.program.program(len(batch))
-        inputs = self.program.inputs(batch, self.values, denominator, self.settings.seed, self.step)
-        origin = locate(program, inputs, self.values)
+        batch, values = self.batches.rows_of(self.step), self.stepper.snapshot().values
+        denominator = float(self.batches.denominators(self.step, 1)[0])
+        inputs = self.program.inputs(batch, values, denominator, self.settings.seed, self.step)
+        origin = locate(self.program.reference(len(batch)), inputs, values)
         epoch = self.step // self.steps_per_epoch + 1
         self._went_bad(f"the loss became {loss} at step {self.step} (epoch {epoch}): {origin}", self.step)
 
@@ -280,14 +293,11 @@ class Training:
             f"Try a learning rate of {self.optimizer.lr / 10:g}, or clip the gradients (fl.fit's clip_norm=1)."
         )
 
-    def _store(self) -> None:
-        """Put weights and buffers that are finite into the network."""
-        if not any(is_bad(array) for array in self.values.values()):
-            self._put(self.weights, self.buffers)
-
-    def _put(self, weights: dict[str, Array], buffers: dict[str, Array]) -> None:
-        self.net.load_parameters(weights)
-        self.net.load_buffers(buffers)
+    def _put(self, snapshot: Snapshot) -> None:
+        """Put weights and buffers into the network: these if they are finite, else the last good ones."""
+        chosen = self.good if bad_entry(snapshot.values) else snapshot
+        self.net.load_parameters(chosen.weights)
+        self.net.load_buffers(chosen.buffers)
 
     def _tell(self, method: str, *arguments: int) -> None:
         for callback in self.callbacks:

@@ -13,7 +13,7 @@ class ProgressView(Protocol):
     """Told what happens; never changes the training."""
 
     def start(self, run: Run, epochs: int, steps_per_epoch: int) -> None: ...
-    def step(self, run: Run) -> None: ...
+    def steps(self, run: Run, count: int) -> None: ...
     def epoch(self, run: Run) -> None: ...
     def finish(self, run: Run) -> None: ...
 
@@ -24,7 +24,7 @@ class Silent:
     def start(self, run: Run, epochs: int, steps_per_epoch: int) -> None:
         """Nothing."""
 
-    def step(self, run: Run) -> None:
+    def steps(self, run: Run, count: int) -> None:
         """Nothing."""
 
     def epoch(self, run: Run) -> None:
@@ -55,9 +55,9 @@ class Terminal:
         self._task = self._progress.add_task("", total=total, epoch="1", numbers="")
         self._progress.start()
 
-    def step(self, run: Run) -> None:
-        """One more step."""
-        self._progress.advance(self._task)
+    def steps(self, run: Run, count: int) -> None:
+        """So many more steps."""
+        self._progress.advance(self._task, count)
 
     def epoch(self, run: Run) -> None:
         """The numbers of the finished epoch."""

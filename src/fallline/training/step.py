@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.backprop.gradients import gradients
+from fallline.engine.programs import COMPILED, ForwardProgram, make_program
 from fallline.engine.reference import ReferenceProgram
 from fallline.errors import ArgumentError, KindError, ShapeError
 from fallline.ir.graph import Graph
@@ -182,6 +183,7 @@ class StepProgram:
         backward: whether to backpropagate.
         dtype: "float32" or "float64".
         shards: see `ReferenceProgram`.
+        engine: "compiled" or "reference".
     """
 
     def __init__(
@@ -194,18 +196,26 @@ class StepProgram:
         backward: bool = True,
         dtype: str = "float32",
         shards: int = 1,
+        engine: str = COMPILED,
     ) -> None:
         graph = build_graph(net, rows, loss, training=training, backward=backward)
         self.graph = graph if dtype == "float32" else retype_floats(graph, DType(dtype))
         self.shards = shards
         self.dtype = dtype
-        self._programs: dict[int, ReferenceProgram] = {}
+        self.engine = engine
+        self._programs: dict[int, Any] = {}
+        per_row = {name: node for name, node in self.graph.outputs.items() if name in (OUTPUTS, ROWS)}
+        self.forward = ForwardProgram(Graph(self.graph.inputs, per_row), engine)
 
-    def program(self, rows: int) -> ReferenceProgram:
+    def program(self, rows: int) -> Any:
         """The program for batches of that many rows."""
         if rows not in self._programs:
-            self._programs[rows] = ReferenceProgram(self.graph, {BATCH.name: rows}, self.shards)
+            self._programs[rows] = make_program(self.graph, {BATCH.name: rows}, self.shards, self.engine)
         return self._programs[rows]
+
+    def reference(self, rows: int) -> ReferenceProgram:
+        """The reference walk of the same step, every node of which can be looked at."""
+        return ReferenceProgram(self.graph, {BATCH.name: rows}, self.shards)
 
     def inputs(self, batch: Rows, values: Mapping[str, Array], denominator: float, seed: int, step: int) -> Any:
         """Everything a program is given, by input name."""

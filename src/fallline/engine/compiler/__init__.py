@@ -1,0 +1,1 @@
+"""The compiler: from a graph to the text of a native program, in LLVM's language."""

@@ -1,0 +1,46 @@
+"""Philox4x32-10 as emitted code; the counter's layout is that of `fallline.ops.philox`, and so are the bits."""
+
+from collections.abc import Sequence
+
+from fallline.engine.compiler.code import Value, i64
+from fallline.engine.compiler.llvm_emitter import LlvmEmitter
+from fallline.ir.types import DType
+
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_MASK = 0xFFFFFFFF
+
+
+def philox_word(e: LlvmEmitter, row: Value, element: Value, step: Value, key: Sequence[Value]) -> Value:
+    """The 32-bit word of (key, row, element, step), all of them int64 values, as an int32 value.
+
+    Element 64·g + 16·w + lane is word w of the counter (16·g + lane, row, step mod 2³², step ÷ 2³²).
+    """
+    group = e.shift_left(e.shift_right(element, 6), 4)
+    counter = [
+        e.add(group, e.bit_and(element, i64(15))),
+        e.bit_and(row, i64(_MASK)),
+        e.bit_and(step, i64(_MASK)),
+        e.shift_right(step, 32),
+    ]
+    words = _rounds(e, counter, key)
+    which = e.bit_and(e.shift_right(element, 4), i64(3))
+    upper = e.select(e.equal(which, i64(3)), words[3], words[2])
+    lower = e.select(e.equal(which, i64(1)), words[1], words[0])
+    word = e.select(e.less(which, i64(2)), lower, upper)
+    return e.cast(word, DType.INT32)
+
+
+def _rounds(e: LlvmEmitter, counter: list[Value], key: Sequence[Value]) -> list[Value]:
+    """Ten rounds; the words are kept in the low halves of int64 values."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    mask = i64(_MASK)
+    for _ in range(10):
+        product0, product1 = e.multiply(i64(_MULTIPLIERS[0]), c0), e.multiply(i64(_MULTIPLIERS[1]), c2)
+        c0 = e.bit_xor(e.bit_xor(e.shift_right(product1, 32), c1), k0)
+        c2 = e.bit_xor(e.bit_xor(e.shift_right(product0, 32), c3), k1)
+        c1, c3 = e.bit_and(product1, mask), e.bit_and(product0, mask)
+        k0 = e.bit_and(e.add(k0, i64(_WEYL[0])), mask)
+        k1 = e.bit_and(e.add(k1, i64(_WEYL[1])), mask)
+    return [c0, c1, c2, c3]

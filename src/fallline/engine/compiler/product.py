@@ -1,0 +1,315 @@
+"""Matrix products: C = A·B, a tile of C in registers at a time, each element one chain of fused multiply-adds.
+
+Every element is fma(a[i, k], b[k, j], sum) over ascending k from +0.0. Tiles, units, vector width and threads decide
+only which elements are computed together, so that they change no bit.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Literal
+
+from fallline.engine.compiler.code import BYTES, Code, Value, i64
+from fallline.engine.compiler.llvm_emitter import LlvmEmitter
+from fallline.engine.compiler.tiles import ROWS_OF_UNIT, Tiling, choose_tiling
+from fallline.engine.target import Target
+from fallline.errors import GraphError
+from fallline.ir.kernel import LANES
+from fallline.ir.types import DType
+
+Epilogue = Callable[[Value, int, Value, list[int], list[list[Value]]], None]
+"""Writes what becomes of a finished tile: epilogue(row, height, column, live, accumulators).
+
+`accumulators[i][v]` holds row `row + i` and columns `column + LANES·v …`, of which the first `live[v]` are real.
+"""
+
+Prologue = Callable[[Value, int, Value, list[int]], None]
+"""Writes hints at a tile's beginning, prologue(row, height, column, live), such as prefetches for the epilogue."""
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix in memory: element (i, j) at `pointer + i·row_bytes + j·column_bytes`.
+
+    Attributes:
+        pointer: valid in the whole function.
+        row_bytes: from an element to the one below it.
+        column_bytes: from an element to the one right of it.
+        padded: a multiple of `LANES` elements of each row may be read (of an output: written), though it has fewer.
+            What is read there reaches no result.
+    """
+
+    pointer: str
+    row_bytes: int
+    column_bytes: int
+    padded: bool = False
+
+
+@dataclass(frozen=True)
+class Product:
+    """C (m, n) = Σ over first_k ≤ kk < first_k + k of A (m, ·)·B (·, n).
+
+    Attributes:
+        m: rows of A and C.
+        n: columns of B and C.
+        k: terms of each sum.
+        dtype: float32 or float64.
+        split: what the threads divide: "rows" in blocks of 16, as the kernels beside it do, or "tiles" of the output.
+        target: the machine.
+        first_k: where the sums begin.
+    """
+
+    m: int
+    n: int
+    k: int
+    dtype: DType
+    split: Literal["rows", "tiles"]
+    target: Target
+    first_k: int = 0
+
+    @property
+    def tiling(self) -> Tiling:
+        """How the output is cut."""
+        return choose_tiling(self.m, self.n, self.k, self.dtype, self.split, self.target)
+
+
+def units(product: Product) -> int:
+    """Pieces of work of about equal size that threads may divide among them."""
+    if product.split == "rows":
+        return -(-product.m // ROWS_OF_UNIT)
+    return product.tiling.tile_rows * product.tiling.tile_columns
+
+
+def emit_product(
+    code: Code,
+    product: Product,
+    a: Matrix,
+    b: Matrix,
+    first: Value,
+    last: Value,
+    epilogue: Epilogue,
+    prologue: Prologue | None = None,
+) -> None:
+    """Write the loops that compute the units first ≤ u < last of C = A·B.
+
+    Column tiles are the outer loop: their panel of B stays in the second cache while A passes by. Where the panel is
+    too large or the vectors are short, k is cut in blocks: a block of the panel is copied to lie closely, and the sums
+    of some rows wait in memory until the next block.
+
+    Args:
+        code: the function being written.
+        product: shapes, dtype and split.
+        a: (m, k) of any strides; its elements are read one at a time.
+        b: (k, n) whose columns lie side by side; its rows are read in vectors.
+        first: the first unit.
+        last: behind the last unit, at most `units(product)`.
+        epilogue: writes the end of a tile; called once for each variant of the tile, at most four times.
+        prologue: writes hints at its beginning; not called where k is cut in blocks.
+
+    Raises:
+        GraphError: A dtype that is no float, or columns of B that do not lie side by side.
+    """
+    if not product.dtype.is_float:
+        raise GraphError(f"a product is of float32 or float64, not of {product.dtype}")
+    if b.column_bytes != BYTES[product.dtype] and product.n > 1:
+        raise GraphError(
+            f"a product of {product.dtype} reads rows of B in vectors: its columns must be {BYTES[product.dtype]} "
+            f"bytes apart, not {b.column_bytes}"
+        )
+    _Writer(code, product, product.tiling, a, b, epilogue, prologue).write(first, last)
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """What all parts of one product's code need."""
+
+    code: Code
+    product: Product
+    tiling: Tiling
+    a: Matrix
+    b: Matrix
+    epilogue: Epilogue
+    prologue: Prologue | None
+
+    def write(self, first: Value, last: Value) -> None:
+        """All column tiles, one after the other."""
+        code, tiling, done = self.code, self.tiling, 0
+        tiles = self._blocks if tiling.k_block < self.product.k else self._whole
+        for column, count, live in tiling.column_sections:
+            with self._each(count) as number:
+                top, bottom = self._rows(code.add(number, i64(done)), first, last)
+                tiles(top, bottom, code.add(i64(column), code.times(number, LANES * tiling.width)), live)
+            done += count
+
+    @contextmanager
+    def _each(self, count: int) -> Iterator[Value]:
+        """for number in range(count); without a loop where it is one."""
+        if count == 1:
+            yield i64(0)
+            return
+        with self.code.loop(i64(0), i64(count)) as turn:
+            yield turn.index
+
+    def _rows(self, tile_column: Value, first: Value, last: Value) -> tuple[Value, Value]:
+        """The rows that belong to the units first … last in a column of tiles; none if not top < bottom."""
+        code, tiling, m = self.code, self.tiling, i64(self.product.m)
+        if self.product.split == "rows":
+            return code.times(first, ROWS_OF_UNIT), self._least(code.times(last, ROWS_OF_UNIT), m)
+        before = code.times(tile_column, -tiling.tile_rows)
+        top = code.call("llvm.smax.i64", [str(code.add(first, before)), "i64 0"], DType.INT64)
+        bottom = code.times(code.add(last, before), tiling.height)
+        return code.times(top, tiling.height), self._least(bottom, m)
+
+    def _row_tiles(self, top: Value, bottom: Value) -> Iterator[tuple[Value, int]]:
+        """The tiles between two rows: a loop over full ones, then the last one where the rows end in it."""
+        code, m, height = self.code, self.product.m, self.tiling.height
+        if m >= height:
+            with code.loop(top, code.add(bottom, i64(1 - height)), height) as turn:
+                yield turn.index, height
+        if m % height:
+            row = i64(m - m % height)
+            begun = code.emit(f"icmp sle {top}, {row.text}", DType.BOOL)
+            reached = code.emit(f"icmp sgt {bottom}, {row.text}", DType.BOOL)
+            with code.when(code.emit(f"and {begun}, {reached.text}", DType.BOOL)):
+                yield row, m % height
+
+    def _whole(self, top: Value, bottom: Value, column: Value, live: list[int]) -> None:
+        """Every tile from its first term to its last."""
+        right = self._right(column, i64(0))
+        if not self.tiling.packed:
+            self._strip(top, bottom, column, live, right, self.b)
+            return
+        with self.code.when(self.code.emit(f"icmp slt {top}, {bottom.text}", DType.BOOL)):
+            self._copy(right, live, i64(self.product.k))
+            self._strip(top, bottom, column, live, self.panel.pointer, self.panel)
+
+    def _strip(self, top: Value, bottom: Value, column: Value, live: list[int], right: str, b: Matrix) -> None:
+        """The tiles of a column of tiles, each from its first term to its last."""
+        for row, height in self._row_tiles(top, bottom):
+            if self.prologue:
+                self.prologue(row, height, column, live)
+            left, zeros = self._left(row, i64(0)), [self._zero()] * (height * len(live))
+            self._finish(row, column, live, self._sums(left, right, b, live, i64(self.product.k), zeros))
+
+    def _blocks(self, top: Value, bottom: Value, column: Value, live: list[int]) -> None:
+        """Some rows at a time, and for these, one block of k after the other."""
+        code, tiling, k = self.code, self.tiling, i64(self.product.k)
+        with code.loop(top, bottom, tiling.waiting_rows) as chunk:
+            begin, end = chunk.index, self._least(code.add(chunk.index, i64(tiling.waiting_rows)), bottom)
+            here = partial(self._waiting, begin, len(live))
+            for row, height in self._row_tiles(begin, end):
+                self._store([self._zero()] * (height * len(live)), here(row))
+            with code.loop(i64(0), k, tiling.k_block) as block:
+                stop = self._least(code.add(block.index, i64(tiling.k_block)), k)
+                terms = self._difference(stop, block.index)
+                self._copy(self._right(column, block.index), live, terms)
+                for row, height in self._row_tiles(begin, end):
+                    left, sums = self._left(row, block.index), self._load(here(row), height * len(live))
+                    sums = self._sums(left, self.panel.pointer, self.panel, live, terms, sums)
+                    self._store(sums, here(row))
+            for row, height in self._row_tiles(begin, end):
+                self._finish(row, column, live, self._load(here(row), height * len(live)))
+
+    def _sums(self, left: str, right: str, b: Matrix, live: list[int], terms: Value, sums: list[Value]) -> list[Value]:
+        """The sums of one tile after some more terms, carried in registers.
+
+        Args:
+            left: where A's first row and first term lie.
+            right: where B's first term and first column lie.
+            b: whose rows these are.
+            live: the live lanes of each vector.
+            terms: how many.
+            sums: before them, row by row.
+        """
+        code, emitter, dtype, width = self.code, LlvmEmitter(self.code), self.product.dtype, len(live)
+        with code.loop(i64(0), terms, carried=sums) as turn:
+            from_a = code.at(left, code.times(turn.index, self.a.column_bytes))
+            vectors = self._row_of_b(code.at(right, code.times(turn.index, b.row_bytes)), live, b.padded)
+            for i in range(len(sums) // width):
+                factor = code.splat(code.load(code.at(from_a, i64(i * self.a.row_bytes)), dtype))
+                turn.following += [emitter.fma(factor, vectors[v], turn.values[i * width + v]) for v in range(width)]
+        return turn.after
+
+    def _row_of_b(self, pointer: str, live: list[int], padded: bool) -> list[Value]:
+        """The vectors of one row of B in a tile."""
+        return [
+            self.code.load(place, self.product.dtype, LANES, LANES if padded else lanes)
+            for place, lanes in zip(self._places(pointer, len(live)), live, strict=True)
+        ]
+
+    def _finish(self, row: Value, column: Value, live: list[int], sums: list[Value]) -> None:
+        width = len(live)
+        height = len(sums) // width
+        self.epilogue(row, height, column, live, [sums[i * width : (i + 1) * width] for i in range(height)])
+
+    # addresses
+
+    def _left(self, row: Value, term: Value) -> str:
+        """Where A's element of a row and a term lies."""
+        code, columns = self.code, self.a.column_bytes
+        within = code.add(code.times(term, columns), i64(self.product.first_k * columns))
+        return code.at(self.a.pointer, code.add(code.times(row, self.a.row_bytes), within))
+
+    def _right(self, column: Value, term: Value) -> str:
+        """Where B's element of a term and a column lies."""
+        code, rows = self.code, self.b.row_bytes
+        above = code.add(code.times(term, rows), i64(self.product.first_k * rows))
+        return code.at(self.b.pointer, code.add(code.times(column, BYTES[self.product.dtype]), above))
+
+    def _places(self, pointer: str, count: int) -> list[str]:
+        """Addresses of vectors that lie one behind the other."""
+        return [self.code.at(pointer, i64(number * self._vector)) for number in range(count)]
+
+    @property
+    def _vector(self) -> int:
+        """Bytes of a vector."""
+        return LANES * BYTES[self.product.dtype]
+
+    # buffers: the copied panel of B, and what waits between two blocks of k
+
+    @cached_property
+    def panel(self) -> Matrix:
+        """Where a block of a panel of B is copied to."""
+        size = BYTES[self.product.dtype]
+        return Matrix(self._buffer(self.tiling.k_block), self.tiling.width * self._vector, size, padded=True)
+
+    @cached_property
+    def waiting(self) -> str:
+        """Where the sums of some rows wait."""
+        return self._buffer(self.tiling.waiting_rows)
+
+    def _buffer(self, rows: int) -> str:
+        """Memory of this call alone, of so many rows as wide as a tile."""
+        with self.code.hoisted():
+            size = rows * self.tiling.width * self._vector
+            return self.code.pointer(f"alloca [{size} x i8], align 64")
+
+    def _copy(self, source: str, live: list[int], terms: Value) -> None:
+        """Copy some terms of B's panel, so that they lie closely."""
+        with self.code.loop(i64(0), terms) as turn:
+            row = self.code.at(source, self.code.times(turn.index, self.b.row_bytes))
+            copied = self.code.at(self.panel.pointer, self.code.times(turn.index, self.panel.row_bytes))
+            self._store(self._row_of_b(row, live, self.b.padded), copied)
+
+    def _waiting(self, begin: Value, width: int, row: Value) -> str:
+        """Where the sums of the tile at a row wait."""
+        return self.code.at(self.waiting, self.code.times(self._difference(row, begin), width * self._vector))
+
+    def _load(self, pointer: str, count: int) -> list[Value]:
+        return [self.code.load(place, self.product.dtype, LANES) for place in self._places(pointer, count)]
+
+    def _store(self, values: list[Value], pointer: str) -> None:
+        for value, place in zip(values, self._places(pointer, len(values)), strict=True):
+            self.code.store(value, place)
+
+    # numbers
+
+    def _zero(self) -> Value:
+        return Value("zeroinitializer", self.product.dtype, LANES)
+
+    def _least(self, one: Value, other: Value) -> Value:
+        return self.code.call("llvm.smin.i64", [str(one), str(other)], DType.INT64)
+
+    def _difference(self, one: Value, other: Value) -> Value:
+        return self.code.emit(f"sub nsw {one}, {other.text}", DType.INT64)

@@ -1,0 +1,223 @@
+"""The schedule of loops over rows: elementwise nodes, reductions of a row, and what moves elements.
+
+Narrow tensors (up to sixteen columns) are computed sixteen rows at a time, every column in a register of its own;
+wide ones row by row, sixteen columns at a time, in one pass over the columns for each level of reductions.
+"""
+
+import math
+
+from fallline.engine.compiler.code import Value, i64, literal
+from fallline.engine.compiler.evaluator import Evaluator
+from fallline.engine.compiler.groups import Group, Grouping, Kind, cost
+from fallline.engine.compiler.index import COLUMN, ZERO, Index, Indices, own_indices
+from fallline.engine.compiler.sites import AcrossRows, AlongColumns
+from fallline.ir.graph import Node
+from fallline.ir.kernel import LANES, Reduction
+from fallline.ir.types import DType
+
+ROWS_PER_UNIT = 16
+FEW_ROWS = 8
+MOST_UNROLLED = {DType.FLOAT32: 1200, DType.FLOAT64: 600}
+"""Instructions: more than this are not unrolled into one block of sixteen rows, for code takes time to compile."""
+
+
+def is_narrow(group: Group) -> bool:
+    """Whether a group is computed across rows rather than along columns."""
+    widths = [_width(node, group) for node in group.nodes]
+    widths += [_width(node.inputs[0], group) for node in group.nodes if isinstance(node.op.kernel, Reduction)]
+    widest = max(widths)
+    if widest == 1:
+        return bool(group.row_shape)
+    work = sum(cost(node) * _width(node, group) for node in group.nodes)
+    wide = any(node.type.dtype is DType.FLOAT64 for node in group.nodes)
+    most = MOST_UNROLLED[DType.FLOAT64 if wide else DType.FLOAT32]
+    return widest <= LANES and group.rows >= FEW_ROWS and work <= most
+
+
+def levels(group: Group, grouping: Grouping) -> dict[int, int]:
+    """For each node of a group the pass over the columns in which its value is known: one more behind a reduction."""
+    found: dict[int, int] = {}
+    for node in group.nodes:
+        level = 0
+        for base, _ in grouping.references(node, group.row_axes):
+            if id(base) in found:
+                level = max(level, found[id(base)] + (1 if isinstance(base.op.kernel, Reduction) else 0))
+        found[id(node)] = level
+    return found
+
+
+def spilled(group: Group, grouping: Grouping) -> list[Node]:
+    """Wide nodes of a group that a later pass needs and that cost more to compute again than to load."""
+    if group.kind is not Kind.ROWS or is_narrow(group):
+        return []
+    level = levels(group, grouping)
+    late: dict[int, int] = {}
+    for node in group.nodes:
+        for base, _ in grouping.references(node, group.row_axes):
+            late[id(base)] = max(late.get(id(base), 0), level[id(node)])
+    wide = [node for node in group.nodes if _width(node, group) > 1 and not isinstance(node.op.kernel, Reduction)]
+    return [node for node in wide if late.get(id(node), 0) > level[id(node)] and cost(node) > 2]
+
+
+def units(group: Group, batch: int) -> int:
+    """Into how many parts a group's rows can be divided among threads."""
+    if group.batch:
+        return -(-batch // ROWS_PER_UNIT)
+    return -(-group.rows // ROWS_PER_UNIT) if group.kind is Kind.ROWS and is_narrow(group) else group.rows
+
+
+def emit_rows(evaluator: Evaluator, group: Group) -> None:
+    """Write the loops of a group over its rows, from unit %first to unit %last."""
+    narrow = group.kind is Kind.ROWS and is_narrow(group)
+    scale = ROWS_PER_UNIT * group.batch if group.batch else ROWS_PER_UNIT if narrow else 1
+    code = evaluator.code
+    first = code.times(Value("%first", DType.INT64), scale)
+    wanted = code.times(Value("%last", DType.INT64), scale)
+    last = code.call("llvm.smin.i64", [str(wanted), f"i64 {group.rows}"], DType.INT64)
+    if narrow:
+        _across(evaluator, group, first, last)
+    else:
+        with code.loop(first, last) as loop:
+            _along(evaluator, group, loop.index)
+
+
+# sixteen rows at a time
+
+
+def _across(evaluator: Evaluator, group: Group, first: Value, last: Value) -> None:
+    """The last block may reach beyond the rows: there is room for it, and nobody reads what it leaves there."""
+    if group.rows < LANES:
+        with evaluator.code.when(evaluator.code.emit(f"icmp slt {first}, {last.text}", DType.BOOL)):
+            _block(evaluator, group, i64(0), group.rows)
+        return
+    with evaluator.code.loop(first, last, LANES) as loop:
+        _block(evaluator, group, loop.index, LANES)
+
+
+def _block(evaluator: Evaluator, group: Group, row: Value, live: int) -> None:
+    site = AcrossRows(evaluator.code, group.row_shape, row, live)
+    with evaluator.scope(site):
+        computed: list[tuple[Node, list[Value]]] = []
+        for node in group.stored:
+            columns = range(_width(node, group))
+            places = [own_indices(node.type.shape, group.row_axes, Index("", 1, column)) for column in columns]
+            computed.append((node, [evaluator.value(node, place) for place in places]))
+        for node, values in computed:
+            layout = evaluator.memory.layouts[id(node)]
+            place = own_indices(node.type.shape, group.row_axes)
+            site.store_columns(values, evaluator.access(layout, place, layout.strides, 0))
+
+
+# sixteen columns at a time
+
+
+def _along(evaluator: Evaluator, group: Group, row: Value) -> None:
+    evaluator.available.clear()
+    with evaluator.scope(AlongColumns(evaluator.code, group.row_shape, row)):
+        if group.kind is Kind.COPY:
+            assert group.root is not None
+            _pass(evaluator, group, row, [group.root])
+            return
+        level = levels(group, evaluator.grouping)
+        for number in range(max(level.values()) + 1):
+            now = [node for node in group.nodes if level[id(node)] == number]
+            for node in now:
+                if isinstance(node.op.kernel, Reduction):
+                    _reduce(evaluator, group, row, node)
+            wide = [node for node in group.stored if level[id(node)] == number and _stored_wide(node, group)]
+            for width in sorted({_width(node, group) for node in wide}):
+                same = [node for node in wide if _width(node, group) == width]
+                _pass(evaluator, group, row, same)
+                evaluator.available |= {id(node) for node in same}
+        for node in group.stored:
+            if not _stored_wide(node, group):
+                place = own_indices(node.type.shape, group.row_axes)
+                layout = evaluator.memory.layouts[id(node)]
+                value = evaluator.value(node, place)
+                evaluator.site.store(value, evaluator.access(layout, place, layout.strides, 0))  # type: ignore[attr-defined]
+
+
+def _pass(evaluator: Evaluator, group: Group, row: Value, nodes: list[Node]) -> None:
+    """Compute and store tensors of one width."""
+    code, axes = evaluator.code, group.row_axes
+    width = _width(nodes[0], group)
+    for node in nodes:
+        evaluator.prepare(node, own_indices(node.type.shape, axes))
+
+    def columns(column: Value, live: int) -> None:
+        site = AlongColumns(code, group.row_shape, row, column, live)
+        with evaluator.scope(site):
+            places = [own_indices(node.type.shape, axes) for node in nodes]
+            values = [evaluator.value(node, place) for node, place in zip(nodes, places, strict=True)]
+            for node, place, value in zip(nodes, places, values, strict=True):
+                layout = evaluator.memory.layouts[id(node)]
+                site.store(value, evaluator.access(layout, place, layout.strides, 0))
+
+    whole = width // LANES * LANES
+    if whole == LANES:
+        columns(i64(0), LANES)
+    elif whole:
+        with code.loop(i64(0), i64(whole), LANES) as loop:
+            columns(loop.index, LANES)
+    if width > whole:
+        columns(i64(whole), width - whole)
+
+
+def _reduce(evaluator: Evaluator, group: Group, row: Value, node: Node) -> None:
+    """A row's columns dealt to the lanes of one vector, which are then combined by halving."""
+    form, code, e = node.op.kernel, evaluator.code, evaluator.emitter
+    assert isinstance(form, Reduction)
+    source, axes = node.inputs[0], group.row_axes
+    place: Indices = (*own_indices(source.type.shape[:-1], axes), Index(COLUMN))
+    width = int(source.type.shape[-1])  # type: ignore[arg-type]
+    evaluator.prepare(source, place)
+    lanes = code.splat(form.init(e, node.type.dtype))
+
+    def combined(column: Value, live: int, lanes: Value) -> Value:
+        with evaluator.scope(AlongColumns(code, group.row_shape, row, column, live)):
+            result: Value = form.combine(e, lanes, code.splat(evaluator.value(source, place)))
+        if live == LANES:
+            return result
+        mask = ", ".join(f"i1 {int(lane < live)}" for lane in range(LANES))
+        return e.select(Value(f"<{mask}>", DType.BOOL, LANES), result, lanes)
+
+    whole = width // LANES * LANES
+    if whole == LANES:
+        lanes = combined(i64(0), LANES, lanes)
+    elif whole:
+        with code.loop(i64(0), i64(whole), LANES, [lanes]) as loop:
+            loop.following = [combined(loop.index, LANES, loop.values[0])]
+        lanes = loop.after[0]
+    if width > whole:
+        lanes = combined(i64(whole), width - whole, lanes)
+    evaluator.give(node, own_indices(node.type.shape, axes), halved_lanes(evaluator, form, lanes))
+
+
+def halved_lanes(evaluator: Evaluator, form: Reduction, lanes: Value) -> Value:
+    """Lane 0 with 8, 1 with 9 …, then 0 with 4, and so on: a scalar."""
+    code = evaluator.code
+    count = LANES
+    while count > 1:
+        half = count // 2
+        low = code.shuffle(lanes, None, range(half))
+        high = code.shuffle(lanes, None, range(half, count))
+        if half == 1:
+            return _scalar(form, evaluator, code.lane(lanes, 0), code.lane(lanes, 1))
+        lanes, count = form.combine(evaluator.emitter, low, high), half
+    return lanes
+
+
+def _scalar(form: Reduction, evaluator: Evaluator, a: Value, b: Value) -> Value:
+    result: Value = form.combine(evaluator.emitter, a, b)
+    return result
+
+
+def _width(node: Node, group: Group) -> int:
+    return math.prod(node.type.shape[group.row_axes :])  # type: ignore[arg-type]
+
+
+def _stored_wide(node: Node, group: Group) -> bool:
+    return any(index != ZERO for index in own_indices(node.type.shape, group.row_axes)[group.row_axes :])
+
+
+__all__ = ["emit_rows", "halved_lanes", "is_narrow", "literal", "spilled", "units"]

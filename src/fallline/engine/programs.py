@@ -1,0 +1,154 @@
+"""Programs by either engine: compiled where that works, else the reference walk, with a warning."""
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fallline.engine.reference import ReferenceProgram
+from fallline.errors import ArgumentError, CompileError
+from fallline.ir.graph import Graph, Node
+from fallline.ir.kernel import Contraction, Elementwise, IndexMap, Leaf, Reduction
+from fallline.ir.types import BATCH, SymbolicDim
+
+Array = NDArray[Any]
+log = logging.getLogger("fallline")
+COMPILED, REFERENCE = "compiled", "reference"
+ENGINES = (COMPILED, REFERENCE)
+CAPACITIES = (1, 16, 128, 1024)
+"""Rows that a forward program is made for: the smallest that holds all, else the largest, chunk by chunk."""
+
+
+def make_program(graph: Graph, sizes: Mapping[str, int], shards: int = 1, engine: str = COMPILED) -> Any:
+    """A graph made ready for one number of rows: called with inputs by name, it gives outputs by name.
+
+    Args:
+        graph: what to compute.
+        sizes: the value of each symbolic dimension.
+        shards: fixed slices over which sums over rows are cut.
+        engine: "compiled" or "reference".
+
+    Where the graph cannot be compiled, a warning is logged and the reference walk is taken.
+    """
+    if engine == COMPILED:
+        try:
+            from fallline.engine.compiled import CompiledProgram
+
+            return CompiledProgram(graph, sizes, shards)
+        except (CompileError, ImportError) as error:
+            warn_of_fallback(error)
+    return ReferenceProgram(graph, sizes, shards)
+
+
+def warn_of_fallback(error: Exception) -> None:
+    """Tell that the reference walk is taken, and why."""
+    log.warning(
+        "The compiled engine could not be used (%s); the reference engine computes instead: slower, "
+        "and not with the same bits.",
+        error,
+    )
+
+
+class ForwardProgram:
+    """A graph for any number of rows, whose outputs have a row for each row of the batch.
+
+    Where no row of a result depends on another row, one program of a fixed number of rows serves for all: chunk by
+    chunk, the last one filled up. Otherwise a program is made for each number of rows.
+
+    Raises:
+        ArgumentError: an output is no tensor of rows.
+    """
+
+    def __init__(self, graph: Graph, engine: str = COMPILED) -> None:
+        for name, node in graph.outputs.items():
+            if node.type.shape[:1] != (BATCH,):
+                raise ArgumentError(
+                    f"a forward program needs outputs with a row per row of the batch, {name!r} has none"
+                )
+        self._graph, self._engine = graph, engine
+        self._local = engine == COMPILED and rows_are_independent(graph)
+        self._programs: dict[int, Any] = {}
+        self._rows = [name for name, node in graph.inputs.items() if node.type.shape[:1] == (BATCH,)]
+
+    def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Compute the outputs for all rows of the inputs."""
+        count = len(inputs[self._rows[0]])
+        if not self._local or not count:
+            return self._all(inputs, count)
+        capacity = next((size for size in CAPACITIES if count <= size), CAPACITIES[-1])
+        program = self._program(capacity)
+        if isinstance(program, ReferenceProgram):
+            self._local = False
+            return self._all(inputs, count)
+        found: dict[str, Array] = program.chunked(inputs, count)
+        return found
+
+    def _all(self, inputs: Mapping[str, Array], count: int) -> dict[str, Array]:
+        found: dict[str, Array] = self._program(count)(inputs)
+        return found
+
+    def _program(self, rows: int) -> Any:
+        if rows not in self._programs:
+            self._programs[rows] = make_program(
+                self._graph, {BATCH.name: rows}, engine=self._engine if rows else REFERENCE
+            )
+        return self._programs[rows]
+
+
+def rows_are_independent(graph: Graph) -> bool:
+    """Whether row i of every node that has rows depends on row i of the inputs alone."""
+    return all(_keeps_rows_apart(node) for node in graph.nodes())
+
+
+def _keeps_rows_apart(node: Node) -> bool:
+    shape = node.type.shape
+    if any(isinstance(dim, SymbolicDim) for dim in shape[1:]) or node.op.name == "dim_size":
+        return False
+    if isinstance(node.op.kernel, Leaf):
+        return True
+    with_rows = [parent for parent in node.inputs if _has_rows(parent)]
+    if not with_rows:
+        return not _has_rows(node) or node.op.name == "broadcast"
+    if not _has_rows(node):
+        return False
+    form, name, attributes = node.op.kernel, node.op.name, node.attributes
+    if isinstance(form, Elementwise):
+        return True
+    if isinstance(form, Contraction):
+        return with_rows == [node.inputs[0]] or len(shape) > 2
+    if isinstance(form, Reduction):
+        return 0 not in attributes["axes"]
+    if not isinstance(form, IndexMap):
+        return False
+    if name == "transpose":
+        return bool(attributes["axes"][0] == 0)
+    if name == "concatenate":
+        return bool(attributes["axis"] != 0)
+    if name == "take":
+        return with_rows == [node.inputs[1]]
+    if name == "broadcast":
+        return len(shape) == len(node.inputs[0].type.shape)
+    return name in ("reshape", "slice", "embed")
+
+
+def _has_rows(node: Node) -> bool:
+    return bool(node.type.shape) and isinstance(node.type.shape[0], SymbolicDim)
+
+
+def multiply_adds(graph: Graph, rows: int) -> int:
+    """Multiply-adds of all products of a graph for that many rows."""
+    total = 0
+    for node in graph.nodes():
+        if isinstance(node.op.kernel, Contraction):
+            left, right = (parent.type.shape for parent in node.inputs)
+            total += math.prod(_bound(dim, rows) for dim in left) * _bound(right[-1], rows)
+    return total
+
+
+def _bound(dim: Any, rows: int) -> int:
+    return dim.factor * rows if isinstance(dim, SymbolicDim) else int(dim)
+
+
+__all__ = ["ENGINES", "ForwardProgram", "make_program", "multiply_adds", "rows_are_independent"]
