@@ -96,9 +96,9 @@ def summary(results: Sequence[Result]) -> str:
             ratio, peer = result.ratio(target)
             own = micro(ours.time) if ours else "–"
             theirs, times = (micro(ratio * ours.time), f"{ratio:.2f}") if ours and peer else ("–", "–")
-            against = peer if peer in ("", target.words) else f"{target.words}: {peer}"
+            against = f"{target.words}: {peer}" if peer and not target.over else peer or target.words
             lines.append(
-                f"| {result.work.title} | {own} | {against or target.words} | {theirs} | {times} "
+                f"| {result.work.title} | {own} | {against} | {theirs} | {times} "
                 f"| {target.ratio:g} | {result.verdict(target)} |"
             )
     return "\n".join(lines)
@@ -128,7 +128,8 @@ def table(result: Result) -> str:
             lines.append(f"| {label} | {found.threads} | failed: {found.problem} | – | – | – | – | – |")
     for name, reason in result.absent.items():
         lines.append(f"| {CONTENDERS[name].label} | – | left out: {reason} | – | – | – | – | – |")
-    notes = {found.name: CONTENDERS[found.name].note for found in result.measured if CONTENDERS[found.name].note}
+    names = dict.fromkeys(found.name for found in result.measured)
+    notes = {name: note for name in names if (note := CONTENDERS[name].note(work))}
     told = "".join(f" {CONTENDERS[name].label}: {note}." for name, note in notes.items())
     return "\n".join(
         [*lines, "", f"{work.rows:,} rows, learning rate {work.rate:g}, {work.steps:,} steps an epoch.{told}"]
@@ -137,7 +138,7 @@ def table(result: Result) -> str:
 
 def method(plan: Plan) -> str:
     """What was equal, what is counted, how it was checked."""
-    trial = "" if plan.whole else "**A trial: shorter blocks, or fewer works or contenders, than a full measurement.** "
+    trial = "" if plan.whole else "**A trial: shorter, or of fewer works or contenders, than a full measurement.**\n\n"
     return f"""## What is compared
 
 {trial}Equal for all: the data (made from a fixed seed), the initial weights, the rows of each batch

@@ -53,7 +53,8 @@ def train(task: Task, epochs: int = 1) -> Truth:
 
 def loss_and_gradients(work: Work, weights: list[Array], x: Array, y: Array) -> tuple[float, list[Array]]:
     """The mean loss of a batch and its gradients, by backpropagation."""
-    values = [x * work.scale if work.scale else x.astype(np.float64)]
+    inputs = x * np.float32(work.scale) if work.scale else x  # the same float32 numbers as everybody's
+    values = [inputs.astype(np.float64)]
     depth = len(weights) // 2
     for k in range(depth):
         z = values[-1] @ weights[2 * k] + weights[2 * k + 1]

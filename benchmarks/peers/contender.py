@@ -1,6 +1,7 @@
 """What every contender is asked: to be prepared, to start anew, to train epochs and tell the losses."""
 
 import importlib.util
+import os
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -22,7 +23,6 @@ class Contender(ABC):
         name: what it is asked for by.
         label: what the pages call it.
         needs: importable names of what must be installed.
-        note: what readers should know of how it was used.
         same_steps: whether it takes the same steps over the same batches, so that its losses must be the same; others
             tell the loss of the first `truth.JUDGED` rows after each epoch.
         thread_counts: on which it is timed; the better one counts.
@@ -31,7 +31,6 @@ class Contender(ABC):
     name: ClassVar[str]
     label: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
-    note: ClassVar[str] = ""
     same_steps: ClassVar[bool] = True
     thread_counts: ClassVar[tuple[int, ...]] = (1, 2)
 
@@ -49,6 +48,11 @@ class Contender(ABC):
     def fits(cls, work: Work) -> bool:
         """Whether it can do this work at all."""
         return True
+
+    @classmethod
+    def note(cls, work: Work) -> str:
+        """What readers should know of how it did this work, or nothing."""
+        return ""
 
     @property
     def steps(self) -> int:
@@ -73,3 +77,9 @@ class Contender(ABC):
     def about(self) -> str:
         """What only the run can tell, such as the engine it took."""
         return ""
+
+
+def one_core() -> None:
+    """Hold this process to one core, where the system can: for libraries that take a thread for each core."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})

@@ -1,13 +1,12 @@
 """What both ways of using JAX share: data on the device, the state, one step as a pure function."""
 
 import importlib
-import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.peers.contender import Contender
+from benchmarks.peers.contender import Contender, one_core
 from benchmarks.tasks import Task
 from benchmarks.works import Work
 
@@ -57,8 +56,8 @@ class JaxContender(Contender):
 
     def __init__(self, task: Task, threads: int) -> None:
         super().__init__(task, threads)
-        if threads == 1 and hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        if threads == 1:
+            one_core()
         self.jax = importlib.import_module("jax")
         self.np = importlib.import_module("jax.numpy")
         y = task.y.astype(np.int32) if task.y.dtype == np.int64 else task.y

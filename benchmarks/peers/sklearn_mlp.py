@@ -25,7 +25,6 @@ class SklearnMLP(Contender):
 
     name, label = "sklearn-mlp", "scikit-learn"
     needs = ("sklearn",)
-    note = "Adam in place of AdamW, which it lacks; a third, empty class where there are two"
 
     def __init__(self, task: Task, threads: int) -> None:
         super().__init__(task, threads)
@@ -46,6 +45,12 @@ class SklearnMLP(Contender):
     @classmethod
     def fits(cls, work: Work) -> bool:
         return len(work.sizes) > 2 and (work.rule != "sgd" or work.loss != "mse")
+
+    @classmethod
+    def note(cls, work: Work) -> str:
+        adam = "Adam without decay in place of AdamW, which it lacks"
+        softmax = "a third class, which has no rows, so that it trains the same softmax"
+        return adam if work.rule == "adamw" else softmax if work.sizes[-1] == 2 else ""
 
     def restart(self) -> None:
         places = zip(self.model.coefs_, self.model.intercepts_, strict=True)

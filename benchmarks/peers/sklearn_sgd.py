@@ -19,7 +19,6 @@ class SklearnSGD(Contender):
 
     name, label = "sklearn-sgd", "scikit-learn SGDClassifier"
     needs = ("sklearn",)
-    note = "a step for each row; time for as many rows as a batch"
     same_steps = False
     thread_counts = (1,)
 
@@ -31,6 +30,10 @@ class SklearnSGD(Contender):
     @classmethod
     def fits(cls, work: Work) -> bool:
         return len(work.sizes) == 2 and work.sizes[1] == 2 and work.loss == "cross_entropy"
+
+    @classmethod
+    def note(cls, work: Work) -> str:
+        return f"a step for each row; the time is for {work.batch} rows"
 
     def restart(self) -> None:
         self.model = self.make(loss="log_loss", alpha=1e-4, max_iter=1, tol=None, random_state=0, warm_start=True)

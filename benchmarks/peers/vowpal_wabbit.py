@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.peers.contender import Contender
+from benchmarks.peers.contender import Contender, one_core
 from benchmarks.tasks import Task
 from benchmarks.truth import JUDGED
 from benchmarks.works import Work
@@ -21,17 +21,18 @@ MOST_ROWS = 199_936
 class VowpalWabbit(Contender):
     """Logistic regression, a pass an epoch. Writing the rows as text and the first pass, which parses it, are untimed.
 
-    An epoch is `MOST_ROWS` rows here, not all of the work's. Parsing and learning are two threads of its own.
+    An epoch is `MOST_ROWS` rows here, not all of the work's. Parsing and learning are two threads of its
+    own; with one thread asked for, the process is held to one core.
     """
 
     name, label = "vowpal-wabbit", "Vowpal Wabbit"
     needs = ("vowpalwabbit",)
-    note = "--sgd, its fastest rule; a step for each row, from its cache file; time for as many rows as a batch"
     same_steps = False
-    thread_counts = (2,)
 
     def __init__(self, task: Task, threads: int) -> None:
         super().__init__(task, threads)
+        if threads == 1:
+            one_core()
         self.make = importlib.import_module("vowpalwabbit").Workspace
         self.rows_read = min(MOST_ROWS, task.work.rows)
         self.folder = tempfile.TemporaryDirectory()
@@ -44,6 +45,11 @@ class VowpalWabbit(Contender):
     @classmethod
     def fits(cls, work: Work) -> bool:
         return len(work.sizes) == 2 and work.sizes[1] == 2 and work.loss == "cross_entropy"
+
+    @classmethod
+    def note(cls, work: Work) -> str:
+        how = "--sgd, the fastest of its rules; a step for each row, read from its cache file"
+        return f"{how}; the time is for {work.batch} rows"
 
     @property
     def steps(self) -> int:

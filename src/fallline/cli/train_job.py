@@ -154,8 +154,7 @@ class TrainJob:
         metric, model = prepared.metric, self.folder / "model.safetensors"
         test = train_text.score_line(result.scores, len(prepared.parts["test"]), train_text.baseline(prepared))
         rows = [
-            ("trained", f"{show.count(run.epochs, 'epoch')} in {show.duration(run.seconds)}: {why}{kept}"),
-            *train_text.time_lines(prepared, self.planned, run),
+            ("trained", f"{train_text.trained(prepared, self.planned, run)}: {why}{kept}"),
             ("test", test),
             ("validation", f"{metric} {show.metric_value(metric, result.validation_scores[metric])}"),
             ("model", str(model)),

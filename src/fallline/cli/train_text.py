@@ -10,7 +10,7 @@ from fallline.data.spelling import is_missing
 from fallline.data.table import Table
 from fallline.data.targets import ClassTarget
 from fallline.tables.prepare import Prepared
-from fallline.tables.train import seconds_per_epoch
+from fallline.tables.train import predicted_seconds
 from fallline.training.metrics import METRICS
 from fallline.training.plan import Plan
 from fallline.training.run import Run
@@ -63,22 +63,18 @@ def time_line(prepared: Prepared, planned: Plan | None) -> str:
     epochs = prepared.recipe.epochs
     if planned is None:
         return show.count(epochs, "epoch")
-    seconds = seconds_per_epoch(prepared, planned)
-    whole, threads = show.duration(seconds * epochs), show.count(planned.threads, "thread")
-    return f"{show.count(epochs, 'epoch')} on {threads}, about {each(seconds)} each: {whole} in all"
+    threads = show.count(planned.threads, "thread")
+    return f"{show.count(epochs, 'epoch')} on {threads}: about {_predicted(prepared, planned, epochs)}"
 
 
-def time_lines(prepared: Prepared, planned: Plan | None, run: Run) -> Lines:
-    """What an epoch took, beside what was predicted."""
-    if planned is None or not run.epochs:
-        return []
-    predicted = each(seconds_per_epoch(prepared, planned))
-    return [("", f"{each(run.seconds / run.epochs)} per epoch, where about {predicted} were predicted")]
+def trained(prepared: Prepared, planned: Plan | None, run: Run) -> str:
+    """The epochs, and the time that they took, beside what was predicted for so many."""
+    took = f"{show.count(run.epochs, 'epoch')} in {show.duration(run.seconds)}"
+    return took if planned is None else f"{took} (predicted: {_predicted(prepared, planned, run.epochs)})"
 
 
-def each(seconds: float) -> str:
-    """Seconds that may be few."""
-    return f"{seconds * 1000:.2g} ms" if seconds < 0.0995 else show.duration(seconds)
+def _predicted(prepared: Prepared, planned: Plan, epochs: int) -> str:
+    return show.duration(predicted_seconds(prepared, planned, epochs))
 
 
 def _shortened(word: str, texts: list[str], of: str) -> Lines:

@@ -69,8 +69,8 @@ class Limits:
         return _between(self.bandwidths, size)
 
     def row_rate(self, size: int) -> float:
-        """Rows a second that can be fetched in any order from a data set of `size` bytes."""
-        return _between(self.row_rates, size)
+        """Rows a second that can be fetched in any order from a data set of `size` bytes; a small one sets no limit."""
+        return math.inf if size < self.row_rates[0][0] else _between(self.row_rates, size)
 
     def __str__(self) -> str:
         rates = ", ".join(f"{rate / 1e9:.0f} (in {_size(size)})" for size, rate in self.bandwidths)

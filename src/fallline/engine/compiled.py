@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from fallline.engine.compiler.barrier import BARRIER_BYTES
 from fallline.engine.compiler.evaluator import ARENA, BARRIER, INPUTS, KEYS, PROFILE, ROWS, SCALARS, STATE, STEP
-from fallline.engine.compiler.layout import Layout
+from fallline.engine.compiler.layout import Layout, order_stride
 from fallline.engine.compiler.program import Leaves, ProgramText, write_program
 from fallline.engine.native import NativeModule, compile_module
 from fallline.engine.target import host_target
 from fallline.engine.threads import default_threads, run_on
 from fallline.errors import ArgumentError
 from fallline.ir.graph import Graph
-from fallline.ir.kernel import LANES, Random
+from fallline.ir.kernel import Random
 from fallline.ir.serialize import graph_to_json
 from fallline.ir.types import BATCH
 from fallline.ops import philox
@@ -183,7 +183,7 @@ class CompiledProgram:
         self._types = {name: graph.inputs[name].type.dtype.value for name in rows}
         self._outputs = tuple(graph.outputs)
         self._rows = max(1, sizes.get(BATCH.name, 1))
-        self._order = np.zeros(self._rows + LANES, dtype=np.int64)
+        self._order = np.zeros(2 * order_stride(self._rows), dtype=np.int64)
         self._scalars = np.zeros(1)
         self._threads = threads or choose_threads(self.compiled.text)
         self._lock = RLock()

@@ -10,19 +10,21 @@ from numpy.typing import NDArray
 from fallline.engine.compiled import Compiled, Instance, aligned, choose_threads, compile_graph
 from fallline.engine.compiler.barrier import BARRIER_BYTES
 from fallline.engine.compiler.driver import ROUNDS, Job, driver_ir
+from fallline.engine.compiler.layout import order_stride
 from fallline.engine.compiler.program import Leaves
+from fallline.engine.crew import Crew
 from fallline.engine.memory import refuse_if_too_large
 from fallline.engine.native import compile_module
 from fallline.engine.target import host_target
 from fallline.engine.threads import run_on
 from fallline.errors import CompileError
 from fallline.ir.graph import Graph
-from fallline.ir.kernel import LANES
 from fallline.ir.types import BATCH
 from fallline.ops import philox
 
 Array = NDArray[Any]
 SMALLEST_BITS = 6
+KEYS_AT_ONCE = 256
 ORDER_BYTES = 1 << 16
 """Numbers of rows are found for so many bytes of steps at a time."""
 
@@ -84,8 +86,9 @@ class Epochs:
         for name, value in state.items():
             self._main.write(name, value)
         self._loss = loss
-        self.threads_used = threads or choose_threads(self.compiled.text)
+        self._crew = Crew(threads or choose_threads(self.compiled.text), fixed=threads is not None)
         self._scalars = len(scalars)
+        self._known_from, self._known_keys = 0, np.zeros((0 if shuffle else 1, ROUNDS), dtype=np.int64)
         self._job = np.zeros(len(Job), dtype=np.int64)
         self._prepare_job()
 
@@ -113,9 +116,9 @@ class Epochs:
             job[place + 1] = instance.context.ctypes.data
             job[place + 2] = memory.ctypes.data + layout.offset
             job[Job.LOSS_IS_DOUBLE] = int(layout.dtype.value == "float64")
-        stride = -(-self.batch_size // LANES) * LANES + LANES
+        stride = order_stride(self.batch_size)
         block = max(1, min(256, ORDER_BYTES // (8 * stride)))
-        self._order = np.zeros(block * stride, dtype=np.int64)
+        self._order = np.zeros((block + 1) * stride, dtype=np.int64)  # the last step looks ahead, too
         job[Job.ROWS], job[Job.BATCH], job[Job.STEPS_PER_EPOCH] = self.rows, self.batch_size, self.steps_per_epoch
         job[Job.SHUFFLE], job[Job.BITS] = int(self.shuffle), max(SMALLEST_BITS, (self.rows - 1).bit_length())
         job[Job.ORDER], job[Job.ORDER_STRIDE], job[Job.BLOCK] = self._order.ctypes.data, stride, block
@@ -131,30 +134,47 @@ class Epochs:
         Returns:
             The loss of each step, float64; fewer than asked for where one is not finite: that one is the last.
         """
-        count = len(scalars)
         given = np.ascontiguousarray(scalars, dtype=np.float64)
-        losses = np.zeros(max(count, 1), dtype=np.float64)
+        losses = np.zeros(max(len(given), 1), dtype=np.float64)
+        done = 0
+
+        def steps(start: int, count: int, threads: int) -> bool:
+            nonlocal done
+            done += self._call(first_step + start, given[start:], losses[start:], count, threads)
+            return done == start + count
+
+        self._crew.run(len(given), steps)
+        return losses[:done]
+
+    def _call(self, first_step: int, scalars: Array, losses: Array, count: int, threads: int) -> int:
+        """One native call; how many steps it has done."""
         first_epoch = first_step // self.steps_per_epoch
-        last_epoch = (first_step + max(count, 1) - 1) // self.steps_per_epoch
-        keys = self._keys(first_epoch, last_epoch)
+        keys = self._keys(first_epoch, (first_step + max(count, 1) - 1) // self.steps_per_epoch)
         job = self._job
         job[Job.FIRST], job[Job.COUNT], job[Job.FIRST_EPOCH], job[Job.DONE] = first_step, count, first_epoch, 0
-        job[Job.KEYS], job[Job.SCALARS], job[Job.LOSSES] = keys.ctypes.data, given.ctypes.data, losses.ctypes.data
-        self._drive()
-        return losses[: int(job[Job.DONE])]
+        job[Job.KEYS], job[Job.SCALARS], job[Job.LOSSES] = keys.ctypes.data, scalars.ctypes.data, losses.ctypes.data
+        self._drive(threads)
+        return int(job[Job.DONE])
 
-    def _drive(self) -> None:
-        """The native call."""
-        run_on(self.threads_used, self._driver.address("drive"), self._job.ctypes.data)
+    def _drive(self, threads: int) -> None:
+        """The native call of the job as it stands."""
+        run_on(threads, self._driver.address("drive"), self._job.ctypes.data)
+
+    @property
+    def threads_used(self) -> int:
+        """How many threads run the steps at present."""
+        return self._crew.threads
 
     def _keys(self, first: int, last: int) -> Array:
-        """The keys of the epochs' orders, eight numbers for each."""
+        """The keys of the epochs' orders, eight numbers for each; many epochs' are found at a time."""
         if not self.shuffle:
-            return np.zeros((1, ROUNDS), dtype=np.int64)
-        key = philox.key(self.order_seed, "order")
-        return np.concatenate([philox.words(key, [0], ROUNDS, epoch) for epoch in range(first, last + 1)]).astype(
-            np.int64
-        )
+            return self._known_keys
+        if not self._known_from <= first <= last < self._known_from + len(self._known_keys):
+            epochs = np.arange(first, max(last + 1, first + KEYS_AT_ONCE), dtype=np.uint64)[:, None]
+            counter = (np.arange(ROUNDS, dtype=np.uint64)[None, :], 0, epochs & 0xFFFFFFFF, epochs >> np.uint64(32))
+            words = philox.philox4x32(counter, philox.key(self.order_seed, "order"))[0]
+            self._known_from, self._known_keys = first, words.astype(np.int64)
+        return self._known_keys[first - self._known_from :]
 
     def read(self) -> dict[str, Array]:
         """Copies of the whole state, by input."""

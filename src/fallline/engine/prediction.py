@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from fallline.engine.calibration import Limits
 from fallline.engine.compiler.code import BYTES
-from fallline.engine.compiler.program import Kernel, ProgramText
+from fallline.engine.compiler.program import Kernel
 from fallline.ir.kernel import LANES
 from fallline.ir.types import DType
 
@@ -43,32 +43,34 @@ class Prediction:
         return sum(self.kernels) + self.meetings + self.order
 
 
-def predict(text: ProgramText, limits: Limits, batch: int, data_bytes: int) -> Prediction:
+def predict(
+    kernels: Sequence[Kernel], limits: Limits, *, batch: int, program_bytes: int, data_bytes: int
+) -> Prediction:
     """The time of one step of a program.
 
     Args:
-        text: the program.
+        kernels: of the program, in its order.
         limits: of as many threads as will run it.
         batch: rows of the step.
+        program_bytes: of its arena and its state.
         data_bytes: of the data set that its batches are taken from.
     """
-    worked_on = text.arena_bytes + text.state_bytes
-    seconds = (least_seconds(kernel, limits, worked_on, data_bytes) / REACHED for kernel in text.kernels)
-    meeting = (meetings(text.kernels) + 1) * limits.barrier
+    seconds = (least_seconds(kernel, limits, program_bytes, data_bytes) / REACHED for kernel in kernels)
+    meeting = (meetings(kernels) + 1) * limits.barrier
     return Prediction(tuple(CALL_SECONDS + each for each in seconds), meeting, batch * ROW_SECONDS / limits.threads)
 
 
-def least_seconds(kernel: Kernel, limits: Limits, worked_on: int, data_bytes: int) -> float:
+def least_seconds(kernel: Kernel, limits: Limits, program_bytes: int, data_bytes: int) -> float:
     """What a kernel takes at the limits.
 
     Args:
         kernel: its work.
         limits: of the threads that run it.
-        worked_on: bytes of all that the program works on: they decide from which cache it reads.
+        program_bytes: of all that the program works on: they decide from which cache it reads.
         data_bytes: of the data set, which decide from where rows come.
     """
     arithmetic = kernel.instructions * 2 * LANES / limits.flops
-    memory = kernel.bytes / limits.bandwidth(worked_on)
+    memory = kernel.bytes / limits.bandwidth(program_bytes)
     rows = kernel.rows / limits.row_rate(data_bytes)
     largest_share = -(-kernel.units // limits.threads) / kernel.units * limits.threads
     return largest_share * max(arithmetic, memory, rows)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.engine.compiler.program import ProgramText
+from fallline.engine.crew import Crew
 from fallline.engine.epochs import Epochs
 from fallline.ir.graph import Graph
 
@@ -24,6 +25,7 @@ class ProfiledEpochs(Epochs):
 
     def __init__(self, graph: Graph, **given: Any) -> None:
         super().__init__(graph, profile=True, **given)
+        self._crew = Crew(self._crew.most, fixed=True)  # the table of ticks has a row for each thread
         self.seconds = 0.0
         self._begin()
 
@@ -38,9 +40,9 @@ class ProfiledEpochs(Epochs):
         self._begin()
         return table
 
-    def _drive(self) -> None:
+    def _drive(self, threads: int) -> None:
         started = time.perf_counter()
-        super()._drive()
+        super()._drive(threads)
         self.seconds = time.perf_counter() - started
 
     def _begin(self) -> None:

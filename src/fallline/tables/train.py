@@ -27,8 +27,9 @@ from fallline.training.run import Run
 from fallline.training.run_folder import RunFolder
 
 Array = NDArray[Any]
-BETWEEN_EPOCHS = 1e-3
-"""Seconds for validation, metrics and history around each epoch's steps, roughly."""
+BETWEEN_EPOCHS, AROUND_EPOCHS = 5e-4, 0.1
+"""Seconds, roughly: between two epochs for metrics and history; around all of them for compiling what measures the
+network, and for measuring it at the end."""
 
 
 @dataclass
@@ -179,11 +180,12 @@ def plan_table(prepared: Prepared, options: TableOptions) -> Plan | None:
         return None
 
 
-def seconds_per_epoch(prepared: Prepared, planned: Plan) -> float:
-    """The steps, a look at the validation rows (a third of a step's work for each), and what is between epochs."""
+def predicted_seconds(prepared: Prepared, planned: Plan, epochs: int) -> float:
+    """Of so many epochs: the steps, looks at the validation rows (a third of a step's work for each), the rest."""
     steps = planned.predicted_seconds_per_epoch or 0.0
     rows = {name: len(prepared.parts[name]) for name in ("training", "validation")}
-    return steps * (1 + rows["validation"] / (3 * rows["training"])) + BETWEEN_EPOCHS
+    each = steps * (1 + rows["validation"] / (3 * rows["training"])) + BETWEEN_EPOCHS
+    return epochs * each + AROUND_EPOCHS
 
 
 def _unscaled_rmse(codec: NumberTarget) -> Callable[[Array, Array], float]:

@@ -167,7 +167,7 @@ def fit(
         checkpoint_every=checkpoint_every,
     )
     run = Run(net, chosen_loss, rule, engine=engine)
-    run.config = _config(net, chosen_loss, rule, whole, rows, held_out)
+    run.config = _config(net, chosen_loss, rule, whole, rows, held_out, run_dir is not None)
     folder = run_dir if isinstance(run_dir, RunFolder) or run_dir is None else RunFolder(run_dir)
     training = Training(
         net, rows, held_out, chosen_loss, rule, whole, run, choose(progress), as_callbacks(callbacks), folder
@@ -241,8 +241,9 @@ def _config(
     settings: Settings,
     rows: Rows,
     held_out: Rows | None,
+    stored: bool,
 ) -> dict[str, Any]:
-    """Everything that decides the run's bits, as JSON can hold it."""
+    """Everything that decides the run's bits, as JSON can hold it; the data's hash where a folder will store it."""
     parameters = net.named_parameters()
     own = {name: value for name, value in vars(settings).items() if name not in ("schedule", "metrics")}
     own["train_metrics"] = [metric.name for metric in settings.train_metrics]
@@ -257,6 +258,6 @@ def _config(
         **own,
         "rows": len(rows),
         "validation_rows": 0 if held_out is None else len(held_out),
-        "data_hash": data_hash(rows.x, rows.y, rows.weight),
+        "data_hash": data_hash(rows.x, rows.y, rows.weight) if stored else None,
         "mean_weight": 1.0 if rows.weight is None else float(exact.tree_sum(rows.weight)) / len(rows),
     }

@@ -261,7 +261,8 @@ class Training:
         backward = StepProgram(
             self.net, self.rows, self.loss, training=False, dtype=s.dtype, engine=self.stepper.engine
         )
-        run.gradient_norm = full_gradient_norm(backward, self.rows, (self.kept or self.now).values)
+        values = (self.kept or self.now).values
+        run.measure_gradient_norm(lambda: full_gradient_norm(backward, self.rows, values))
 
     def _keep(self) -> float:
         """Put the weights into the network that the run ends with; their loss on the whole training set."""

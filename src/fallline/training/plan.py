@@ -244,7 +244,14 @@ def _plan(
     sizes = _batches(batch, rows)
     steps = None if rows is None else -(-rows // batch)
     predicted = [
-        predict(text, measured, size, row_bytes * (rows or size)) for text, size in zip(texts, sizes, strict=True)
+        predict(
+            text.kernels,
+            measured,
+            batch=size,
+            program_bytes=text.arena_bytes + text.state_bytes,
+            data_bytes=row_bytes * (rows or size),
+        )
+        for text, size in zip(texts, sizes, strict=True)
     ]
     seconds = [prediction.seconds for prediction in predicted]
     return Plan(

@@ -1,5 +1,6 @@
 """What a training leaves behind: its history, why it stopped, its settings."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,6 @@ class Run:
         steps: one number per step: "loss", the batch's loss before its update.
         stopped: "epochs", "converged", "patience", "nan", "interrupted" or "callback".
         problem: what went wrong and what to do, where `stopped` is "nan"; else empty.
-        gradient_norm: ‖dL/dw‖ of the whole training set at the final weights (global 2-norm).
         best_epoch: the epoch (from 0) with the lowest validation loss, or None without validation.
         epochs: how many epochs were finished.
         seconds: wall time of the training.
@@ -44,7 +44,6 @@ class Run:
     steps: History = field(default_factory=lambda: {"loss": []})
     stopped: str = ""
     problem: str = ""
-    gradient_norm: float = float("nan")
     best_epoch: int | None = None
     epochs: int = 0
     seconds: float = 0.0
@@ -53,6 +52,18 @@ class Run:
     state: dict[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     signal: int | None = None
+    _gradient_norm: float | Callable[[], float] = field(default=float("nan"), repr=False)
+
+    @property
+    def gradient_norm(self) -> float:
+        """‖dL/dw‖ of the whole training set at the final weights (global 2-norm); measured when first asked for."""
+        if callable(self._gradient_norm):
+            self._gradient_norm = self._gradient_norm()
+        return self._gradient_norm
+
+    def measure_gradient_norm(self, measure: Callable[[], float]) -> None:
+        """How to find `gradient_norm`, should somebody ask."""
+        self._gradient_norm = measure
 
     def record(self, name: str, value: float) -> None:
         """Append a number to the history."""

@@ -9,6 +9,7 @@ from enum import IntEnum
 
 from fallline.engine.compiler.barrier import barrier_ir, floating_point_ir
 from fallline.engine.compiler.code import Code, Value, i64
+from fallline.engine.compiler.layout import ORDER_ROWS
 from fallline.engine.compiler.llvm_emitter import LlvmEmitter
 from fallline.engine.compiler.sites import lane_numbers
 from fallline.engine.target import Target
@@ -16,6 +17,8 @@ from fallline.ir.kernel import LANES
 from fallline.ir.types import DType
 
 ROUNDS = 8
+TOGETHER = ORDER_ROWS // LANES
+"""Vectors of row numbers that are found side by side: each is one long chain of instructions."""
 _MIX = (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)
 
 
@@ -81,21 +84,32 @@ def _order() -> Code:
         wide = [code.emit(f"zext {half} to <{LANES} x i64>", DType.INT64, LANES) for half in (high, low)]
         return e.bit_or(code.emit(f"shl {wide[0]}, {shift.text}", DType.INT64, LANES), wide[1])
 
-    with code.loop(i64(0), Value("%count", DType.INT64), LANES) as loop:
-        place = e.add(e.add(lane_numbers(), Value("%from", DType.INT64)), loop.index)
-        place = e.select(e.less(largest, place), largest, place)
-        address = code.at("%target", code.times(loop.index, 8))
-        code.store(place, address)
+    with code.loop(i64(0), Value("%count", DType.INT64), ORDER_ROWS) as loop:
+        start = code.splat(code.add(Value("%from", DType.INT64), loop.index))
+        here = code.at("%target", code.times(loop.index, 8))
+        addresses = [code.at(here, i64(8 * LANES * k)) for k in range(TOGETHER)]
+        places = [e.add(e.add(lane_numbers(), start), i64(LANES * k)) for k in range(TOGETHER)]
+        places = [e.select(e.less(largest, place), largest, place) for place in places]
+        for place, address in zip(places, addresses, strict=True):
+            code.store(place, address)
         with code.when(shuffle):
-            code.store(feistel(place), address)
+            for place, address in zip(places, addresses, strict=True):
+                code.store(feistel(place), address)
             again, leave = f"b{code.name()}", f"b{code.name()}"
             code.do(f"br label %{again}")
             code.label(again)
-            values = code.load(address, DType.INT64, LANES)
-            outside = e.less_equal(limit, values)
-            code.store(e.select(outside, feistel(values), values), address)
-            some = code.call(f"llvm.vector.reduce.or.v{LANES}i1", [str(outside)], DType.BOOL)
-            code.do(f"br {some}, label %{again}, label %{leave}")
+            outside = [e.less_equal(limit, code.load(address, DType.INT64, LANES)) for address in addresses]
+            anyone = outside[0]
+            for other in outside[1:]:
+                anyone = e.logical_or(anyone, other)
+            some = code.call(f"llvm.vector.reduce.or.v{LANES}i1", [str(anyone)], DType.BOOL)
+            walk = f"b{code.name()}"
+            code.do(f"br {some}, label %{walk}, label %{leave}")
+            code.label(walk)
+            for address, beyond in zip(addresses, outside, strict=True):
+                values = code.load(address, DType.INT64, LANES)
+                code.store(e.select(beyond, feistel(values), values), address)
+            code.do(f"br label %{again}")
             code.label(leave)
     return code
 

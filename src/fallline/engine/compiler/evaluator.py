@@ -188,7 +188,7 @@ class Evaluator:
         layout = self.memory.sources[id(leaf)]
         access = self.access(layout, (Index(), *indices[1:]), layout.strides, 0)
         row = Access(
-            self._input_pointer(name),
+            self.input_pointer(name),
             access.constant,
             access.strides,
             layout.dtype,
@@ -220,7 +220,8 @@ class Evaluator:
         """The parameter that holds the tensor's address."""
         return self.tensors.setdefault((layout.base, layout.offset), f"%m{len(self.tensors)}")
 
-    def _input_pointer(self, name: str) -> str:
+    def input_pointer(self, name: str) -> str:
+        """The register that holds the address of an array of the data set."""
         if name not in self._pointers:
             place = i64(8 * (INPUTS + self.bindings.inputs[name]))
             with self.code.hoisted():

@@ -27,9 +27,10 @@ from fallline.ir.kernel import Contraction, Elementwise, IndexMap, Leaf, Random,
 
 COST = {"exp": 12, "log": 16, "tanh": 16, "power": 60, "erf": 24, "sigmoid": 14, "softplus": 24, "divide": 4, "sqrt": 4}
 """Instructions of an op, roughly; 1 for those not named, 12 for other functions."""
-PLAIN = frozenset(
-    ["add", "subtract", "multiply", "negate", "absolute", "relu", "maximum", "minimum", "equal", "less", "less_equal", "logical_and", "logical_or", "logical_not", "where", "cast", "stop_gradient", "sign"]
-)
+PLAIN = frozenset({
+    "absolute", "add", "cast", "equal", "less", "less_equal", "logical_and", "logical_not", "logical_or", "maximum",
+    "minimum", "multiply", "negate", "relu", "sign", "stop_gradient", "subtract", "where",
+})  # fmt: skip
 INLINE_COST = 6
 """An elementwise node that costs no more than this is computed again rather than stored."""
 NARROW = 16
@@ -336,9 +337,9 @@ class Grouping:
         for base, indices in self.references(node, row_axes):
             if self.owner.get(id(base)) is not group:
                 continue
-            if indices is None or indices[:row_axes] != own_indices(node.type.shape, row_axes)[:row_axes]:
-                if indices is None or indices[:row_axes] != _row_indices(group.row_shape):
-                    return False
+            rows = (own_indices(node.type.shape, row_axes)[:row_axes], _row_indices(group.row_shape))
+            if indices is None or indices[:row_axes] not in rows:
+                return False
             if group.kind is not Kind.ROWS and indices != _canonical(base.type.shape, row_axes):
                 return False
         return True

@@ -14,6 +14,8 @@ from fallline.ir.types import DType
 
 ALIGNMENT = 64
 UNPADDED = (1, 2, 4, 8)
+ORDER_ROWS = 64
+"""The numbers of a batch's rows are found so many at a time, and the next batch's begin at a multiple of it."""
 CONFLICT = 1024
 """Rows this many bytes apart, or a multiple, share few places of a cache."""
 
@@ -80,6 +82,11 @@ def _room(shape: tuple[int, ...], strides: tuple[int, ...]) -> int:
         if rows >= LANES or len(shape) == 1:
             room = max(room, (-rows % LANES + LANES) * stride)
     return room
+
+
+def order_stride(batch: int) -> int:
+    """From the numbers of one batch's rows to those of the next batch's."""
+    return -(-batch // ORDER_ROWS) * ORDER_ROWS
 
 
 class Memory:

@@ -6,16 +6,19 @@ wide ones row by row, sixteen columns at a time, in one pass over the columns fo
 
 import math
 
-from fallline.engine.compiler.code import Value, i64, literal
+from fallline.engine.compiler.code import BYTES, Value, i64, literal
 from fallline.engine.compiler.evaluator import Evaluator
 from fallline.engine.compiler.groups import Group, Grouping, Kind, cost
 from fallline.engine.compiler.index import COLUMN, ZERO, Index, Indices, own_indices
+from fallline.engine.compiler.layout import order_stride
 from fallline.engine.compiler.sites import AcrossRows, AlongColumns
 from fallline.ir.graph import Node
 from fallline.ir.kernel import LANES, Reduction
 from fallline.ir.types import DType
 
 ROWS_PER_UNIT = 16
+LINE_BYTES, MOST_LINES = 64, 8
+"""Of a row that is asked for ahead of its use; what follows in it, the processor asks for by itself."""
 FEW_ROWS = 8
 MOST_UNROLLED = {DType.FLOAT32: 1200, DType.FLOAT64: 600}
 """Instructions: more than this are not unrolled into one block of sixteen rows, for code takes time to compile."""
@@ -116,6 +119,8 @@ def _along(evaluator: Evaluator, group: Group, row: Value) -> None:
     with evaluator.scope(AlongColumns(evaluator.code, group.row_shape, row)):
         if group.kind is Kind.COPY:
             assert group.root is not None
+            if not group.root.inputs and group.batch == 1:
+                _prefetch_next(evaluator, group.root, row)
             _pass(evaluator, group, row, [group.root])
             return
         level = levels(group, evaluator.grouping)
@@ -129,12 +134,25 @@ def _along(evaluator: Evaluator, group: Group, row: Value) -> None:
                 same = [node for node in wide if _width(node, group) == width]
                 _pass(evaluator, group, row, same)
                 evaluator.available |= {id(node) for node in same}
-        for node in group.stored:
-            if not _stored_wide(node, group):
-                place = own_indices(node.type.shape, group.row_axes)
-                layout = evaluator.memory.layouts[id(node)]
-                value = evaluator.value(node, place)
-                evaluator.site.store(value, evaluator.access(layout, place, layout.strides, 0))  # type: ignore[attr-defined]
+        narrow = [node for node in group.stored if not _stored_wide(node, group)]
+        places = [own_indices(node.type.shape, group.row_axes) for node in narrow]
+        values = [evaluator.value(node, place) for node, place in zip(narrow, places, strict=True)]
+        for node, place, value in zip(narrow, places, values, strict=True):  # one may replace what another reads
+            layout = evaluator.memory.layouts[id(node)]
+            evaluator.site.store(value, evaluator.access(layout, place, layout.strides, 0))  # type: ignore[attr-defined]
+
+
+def _prefetch_next(evaluator: Evaluator, leaf: Node, row: Value) -> None:
+    """Ask for the row that stands at this place of the next step's batch: it may lie anywhere in the data set."""
+    code = evaluator.code
+    stride = order_stride(int(leaf.type.shape[0]))  # type: ignore[arg-type]
+    number = code.load(code.at("%rows", code.times(code.add(row, i64(stride)), 8)), DType.INT64)
+    layout = evaluator.memory.sources[id(leaf)]
+    size = layout.strides[0] * BYTES[layout.dtype]
+    start = code.at(evaluator.input_pointer(evaluator.memory.row_names[id(leaf)]), code.times(number, size))
+    for line in range(min(MOST_LINES, -(-size // LINE_BYTES) + 1)):
+        place = code.at(start, i64(min(LINE_BYTES * line, size - 1)))
+        code.call_void("llvm.prefetch.p0", [f"ptr {place}", "i32 0", "i32 2", "i32 1"])
 
 
 def _pass(evaluator: Evaluator, group: Group, row: Value, nodes: list[Node]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fallline.engine.compiler.index import base_of
 from fallline.engine.reference import row_axes, tree_add
 from fallline.ir.graph import Graph, Node, nodes_by
 from fallline.ir.kernel import Elementwise, Reduction
@@ -44,7 +45,19 @@ class Simplified:
                 self._new[id(node)] = self._rewritten(node)
             self._mark(self._new[id(node)], node.type.shape)
         inputs = {name: self._new[id(node)] for name, node in graph.inputs.items() if id(node) in self._new}
-        self.graph = Graph(inputs, {name: self._new[id(node)] for name, node in graph.outputs.items()})
+        self.graph = Graph(inputs, {name: self._as_result(self._new[id(node)]) for name, node in graph.outputs.items()})
+
+    def _as_result(self, node: Node) -> Node:
+        """A tensor of its own for an output that is an input, which a step may replace, or a view of another tensor."""
+        base = base_of(node)
+        moved = node is not base and (node.op.name != "reshape" or len(node.type.shape) > 1)
+        if base.op.name != "input" and not moved:
+            return node
+        with nodes_by(node.origin):
+            result = self.make("stop_gradient", node)
+        if id(node) in self.batch:
+            self.batch[id(result)] = self.batch[id(node)]
+        return result
 
     def _mark(self, node: Node, shape: tuple[Any, ...]) -> None:
         if shape and isinstance(shape[0], SymbolicDim):

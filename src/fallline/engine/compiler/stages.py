@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from fallline.engine.compiler.groups import Group, Grouping, Kind
 from fallline.engine.compiler.index import VIEWS, Index, Indices, own_indices, push
 from fallline.engine.compiler.layout import reads
+from fallline.engine.compiler.rows_kernel import levels
 from fallline.ir.graph import Node
 
 
@@ -24,9 +25,9 @@ def assign_stages(grouping: Grouping, updates: Mapping[int, Node]) -> dict[int, 
             continue
         readers = [group for group in groups if any(base is leaf for base in reads(grouping, group))]
         others = [group for group in readers if group is not writer]
-        if any(grouping._depends(group, writer) for group in others) or not _same_place(grouping, writer, leaf):
+        if leaf in in_place.values() or not _same_place(grouping, writer, leaf) or _read_later(grouping, writer, key, leaf):
             continue
-        if leaf in in_place.values():
+        if any(_must_follow(groups, after, group, writer) for group in others):
             continue
         in_place[key] = leaf
         after.setdefault(writer.number, set()).update(group.number for group in others)
@@ -42,6 +43,31 @@ def assign_stages(grouping: Grouping, updates: Mapping[int, Node]) -> dict[int, 
                 group.stage, changed = stage, True
     grouping.groups.sort(key=lambda group: group.stage)
     return in_place
+
+
+def _must_follow(groups: list[Group], after: Mapping[int, set[int]], group: Group, first: Group) -> bool:
+    """Whether a group needs another's results, or must wait for it because it overwrites what that one reads."""
+    by_number = {group.number: group for group in groups}
+    stack, seen = [group], set()
+    while stack:
+        current = stack.pop()
+        if current is first:
+            return True
+        if current.number not in seen:
+            seen.add(current.number)
+            stack += [*current.inputs, *(by_number[number] for number in after.get(current.number, ()))]
+    return False
+
+
+def _read_later(grouping: Grouping, group: Group, key: int, leaf: Node) -> bool:
+    """Whether a group reads a tensor in a pass over its columns after the one that overwrites it."""
+    if group.kind is not Kind.ROWS:
+        return False
+    level = levels(group, grouping)
+    return any(
+        level[id(node)] > level[key] and any(base is leaf for base, _ in grouping.references(node, group.row_axes))
+        for node in group.nodes
+    )
 
 
 def _same_place(grouping: Grouping, group: Group, leaf: Node) -> bool:
