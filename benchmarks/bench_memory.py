@@ -72,7 +72,7 @@ def train_once(peak: Peak, folder: Path, truth: Truth) -> None:
     with Worker(folder, peak.name, max(thread_counts(peak.name))) as worker:
         try:
             worker.answer()
-            losses = np.asarray(worker.ask("check", 1)["losses"])
+            losses = np.asarray(worker.ask("check")["losses"])
             peak.problem = objection(WORK, losses, truth, CONTENDERS[peak.name].same_steps)
             peak.value = worker.ask("quit")["peak"]
         except WorkerError as problem:

@@ -26,6 +26,10 @@ NAME = "start"
 PEERS = ("torch", "jax", "sklearn")
 WITHOUT_CACHE, WITH_CACHE, IMPORT = 1.0, 0.6, 0.25
 """Required: seconds at most."""
+IMPORTS = {
+    "`import fallline` alone": "import fallline",
+    "the same, and all that `fl.fit` needs": "import fallline; from fallline import nn, optim; fallline.fit",
+}
 STARTED = (OURS, "torch-eager", "torch-compile", "jax-step", "sklearn-mlp", "numpy")
 
 
@@ -60,14 +64,13 @@ def run() -> str:
         folder, cache = Path(place) / "task", Path(place) / "cache"
         folder.mkdir()
         save(task, folder)
-        starts = rows(cache)
+        starts = [start for start in rows(cache) if start.name in (plan.contenders or STARTED)]
         for number in range(plan.rounds + 1):
             for start in starts:
                 if not start.problem:
                     one_process(start, folder, work, truth, counted=number > 0)
-        imports = [import_seconds(Path(place)) for _ in range(plan.rounds + 1)][1:]
-        bare = [bare_seconds() for _ in range(plan.rounds + 1)][1:]
-    return page(starts, imports, bare, plan)
+        imports = {label: import_seconds(program, Path(place), plan.rounds) for label, program in IMPORTS.items()}
+    return page(starts, imports, plan)
 
 
 def rows(cache: Path) -> list[Start]:
@@ -89,42 +92,39 @@ def one_process(start: Start, folder: Path, work: Work, truth: Truth, counted: b
             if counted:
                 start.seconds.append(seconds)
             else:
-                losses = np.asarray(worker.ask("check", 1)["losses"])
+                losses = np.asarray(worker.ask("check")["losses"])
                 start.problem = objection(work, losses, truth, CONTENDERS[start.name].same_steps)
         except WorkerError as problem:
             start.problem = str(problem)
     print(f"  {start.label}: {start.problem or f'{seconds:.2f} s'}", flush=True)
 
 
-def import_seconds(own: Path) -> float:
-    """Seconds that `import fallline` takes in a fresh process."""
-    program = "import time; b = time.perf_counter(); import fallline; print(time.perf_counter() - b)"
-    command = [sys.executable, "-c", program]
-    environment = worker_environment(own, 1, None)
-    return float(subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout)
+def import_seconds(program: str, own: Path, rounds: int) -> list[float]:
+    """Seconds that an import takes inside fresh processes, a first one uncounted."""
+    timed = f"import time; b = time.perf_counter(); {program}; print(time.perf_counter() - b)"
+    environment, found = worker_environment(own, 1, None), []
+    for _ in range(rounds + 1):
+        done = subprocess.run(
+            [sys.executable, "-c", timed], capture_output=True, text=True, check=True, env=environment
+        )
+        found.append(float(done.stdout))
+    return found[1:]
 
 
-def bare_seconds() -> float:
-    """Seconds of a Python process that does nothing."""
-    started = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "pass"], check=True)
-    return time.perf_counter() - started
-
-
-def page(starts: list[Start], imports: list[float], bare: list[float], plan: Plan) -> str:
+def page(starts: list[Start], imports: dict[str, list[float]], plan: Plan) -> str:
     """The table and how it was made."""
     lines = ["| | seconds, median | quickest–slowest | required | |", "| --- | --- | --- | --- | --- |"]
     lines += [line(start.label, start.seconds, start.required, start.problem) for start in starts]
-    lines += [line("`import fallline` alone", imports, IMPORT), line("a Python process that does nothing", bare, 0.0)]
+    required = dict.fromkeys(IMPORTS, 0.0) | {"`import fallline` alone": IMPORT}
+    lines += [line(label, seconds, required[label]) for label, seconds in imports.items()]
     trial = "" if plan.rounds >= Plan.rounds else "**A trial: fewer processes than a full measurement.**\n\n"
     threads = max(thread_counts(OURS))
-    told = f"""{trial}64-128-10, relu, cross-entropy, SGD, batch 32. From the start of a Python process to the end of its
-first step: the interpreter, imports, reading arrays from `.npy` files, making the network, compiling, one step of 32
-rows. For Fallline that is a call of `fl.fit` with one batch, which also measures loss and gradient at its end. Median
-of {plan.rounds} fresh processes on {threads} threads, all contenders in turn, after one of each that is not counted:
-files are in the system's memory, Python's own bytecode is compiled. Other caches of compiled programs are empty for
-each process. The loss of the step was checked against float64. The time of `import fallline` is taken inside the
-process."""
+    told = f"""{trial}64-128-10, relu, cross-entropy, SGD, batch 32. From the start of a Python process to the end
+of its first step: the interpreter, imports, reading arrays from `.npy` files, making the network, compiling, one step
+of 32 rows. For Fallline that is a call of `fl.fit` with one batch, which also measures loss and gradient at its end.
+Median of {plan.rounds} fresh processes on {threads} threads, all contenders in turn, after one of each that is not
+counted: files are in the system's memory, Python's own bytecode is compiled. Other caches of compiled programs are
+empty for each process. The loss of the step was checked against float64. Imports are timed inside the process."""
     return "\n".join([*lines, "", told])
 
 

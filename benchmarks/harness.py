@@ -155,7 +155,7 @@ class Contest:
             first = worker.answer()
             measured.cold = time.perf_counter() - worker.started
             measured.about = first["about"]
-            checked = worker.ask("check", 1)
+            checked = worker.ask("check")
             self.judge(entry, checked["losses"])
             measured.compiling = max(0.0, first["first"] - checked["seconds"])
             fewest = self.plan.fit_epochs if measured.name == OURS else 1

@@ -32,20 +32,15 @@ def main(folder: str, name: str, threads: str) -> None:
         if command == "quit":
             say(peak=peak_bytes())
             return
-        say(**{"check": check, "block": block}[command](contender, *arguments))
+        say(**(check(contender) if command == "check" else block(contender, *arguments)))
 
 
-def check(contender: Contender, epochs: int) -> dict[str, Any]:
-    """The losses of the first epochs from the initial weights, and the seconds of the last of them."""
-    losses, seconds = [], 0.0
+def check(contender: Contender) -> dict[str, Any]:
+    """The losses of the first epoch from the initial weights, and its seconds."""
     contender.restart()
-    if epochs > 1:
-        losses += contender.epochs(contender.task.order(epochs)).tolist()
-        contender.restart()
-    started = time.perf_counter()
-    once = contender.epochs(contender.task.order(1))
-    seconds = time.perf_counter() - started
-    return {"losses": losses or once.tolist(), "seconds": seconds}
+    order, started = contender.task.order(1), time.perf_counter()
+    losses = contender.epochs(order)
+    return {"losses": losses.tolist(), "seconds": time.perf_counter() - started}
 
 
 def block(contender: Contender, epochs: int) -> dict[str, Any]:

@@ -119,3 +119,29 @@ def test_the_page_tells_the_commit_and_whether_the_tree_was_clean(jobs: Any, tmp
     assert machine.commit(tmp_path) == clean, "pages written before are no change of the code"
     (tmp_path / "code.py").write_text("x = 2\n")
     assert machine.commit(tmp_path) == f"{clean}, with uncommitted changes"
+
+
+def test_a_page_brings_its_pictures(jobs: Any, tmp_path: Path) -> None:
+    job = jobs.Job("drawn", "Drawn", (), lambda: jobs.Page("![a picture](drawn.svg)", {"drawn.svg": "<svg/>"}))
+    assert jobs.measure(job, {}, tmp_path) == tmp_path / "drawn.md"
+    assert "![a picture](drawn.svg)" in (tmp_path / "drawn.md").read_text()
+    assert (tmp_path / "drawn.svg").read_text() == "<svg/>"
+
+
+def test_the_page_names_the_command_of_the_python_it_ran_with(jobs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", str(ROOT / ".venv"))
+    assert jobs.command_of("bench").format(job="speed") == "make bench JOB=speed"
+    monkeypatch.setattr(sys, "prefix", "/elsewhere")
+    assert jobs.command_of("bench").format(job="speed") == "python -m benchmarks speed"
+    assert jobs.command_of("soak").format(job="mnist") == "python scripts/soak.py mnist"
+
+
+def test_pages_can_be_written_elsewhere(
+    jobs: Any, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (package / "soak_count.py").write_text(GOOD)
+    found = jobs.discover("soak", package.name)
+    monkeypatch.setattr(jobs, "discover", lambda kind: found)
+    monkeypatch.setenv("FALLLINE_RESULTS", str(tmp_path / "trial"))
+    assert jobs.main("soak", ["count"]) == 0
+    assert [page.name for page in (tmp_path / "trial").iterdir()] == ["count.md"]

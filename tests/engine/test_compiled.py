@@ -46,7 +46,9 @@ class Checker:
         self.oracle.all_same_bits(found, self.oracle.contract(graph, sizes, given, shards))
         wide = graph if dtype == "float64" else retype_floats(graph, DType("float64"))
         wanted = self.oracle.reference(wide, sizes, given, shards)
-        self.oracle.all_close(found, wanted, BOUNDS[dtype], 0.01 * max(np.max(np.abs(value)) for value in wanted.values()))
+        self.oracle.all_close(
+            found, wanted, BOUNDS[dtype], 0.01 * max(np.max(np.abs(value)) for value in wanted.values())
+        )
 
 
 @pytest.fixture
@@ -62,7 +64,16 @@ def tables(oracle: SimpleNamespace) -> ModuleType:
 
 
 NETWORKS = [
-    *("linear", "linear without bias", "linear on 3-D", "flatten", "dropout", "dropout twice", "embedding", "batch norm"),
+    *(
+        "linear",
+        "linear without bias",
+        "linear on 3-D",
+        "flatten",
+        "dropout",
+        "dropout twice",
+        "embedding",
+        "batch norm",
+    ),
     *("batch norm on 3-D", "layer norm", "nested", "shared weight", "two branches", *nn.activations.ACTIVATIONS),
 ]
 LOSS_CASES = [

@@ -301,4 +301,6 @@ def test_everything_that_decides_the_code_is_in_its_name(monkeypatch: pytest.Mon
     import llvmlite.binding as llvm
 
     version = ".".join(map(str, llvm.llvm_version_info))
-    assert seen == [(text, host_target(), f"llvmlite {llvmlite.__version__}, LLVM {version}, level {native.LEVEL}")]
+    assert seen == [
+        (text, host_target(), f"llvmlite {llvmlite.__version__}, LLVM {version}, level {native.LEVEL}, no LSR")
+    ]

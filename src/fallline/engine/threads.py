@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from fallline.engine.control_groups import control_groups, read
 from fallline.errors import ArgumentError
 
 MOST_THREADS = 1024
@@ -181,34 +182,16 @@ if hasattr(os, "register_at_fork"):
 
 def _quota(root: Path) -> float:
     """Cores that the process's control groups, old and new, let it use at a time; infinite without a limit."""
-    least = float("inf")
-    for line in _read(root / "proc/self/cgroup").splitlines():
-        _, controllers, path = (*line.split(":", 2), "", "")[:3]
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        mounts = [f"sys/fs/cgroup/{name}" for name in ("cpu", controllers)] if controllers else ["sys/fs/cgroup"]
-        # Inside a container the path may be the host's, of which only the root can be seen: all parents count anyway.
-        parts = [part for part in path.split("/") if part not in ("", "..")]
-        for mount in mounts:
-            for depth in range(len(parts) + 1):
-                least = min(least, _quota_of(root.joinpath(mount, *parts[:depth])))
-    return least
+    return min((_quota_of(group) for group in control_groups("cpu", root)), default=float("inf"))
 
 
 def _quota_of(group: Path) -> float:
     """Of one group's folder: `cpu.max` is "quota period" or "max period"; before, two files, where -1 is no limit."""
-    words = _read(group / "cpu.max").split()
+    words = read(group / "cpu.max").split()
     if not words:
-        words = [*_read(group / "cpu.cfs_quota_us").split(), *_read(group / "cpu.cfs_period_us").split()]
+        words = [*read(group / "cpu.cfs_quota_us").split(), *read(group / "cpu.cfs_period_us").split()]
     try:
         quota, period = (int(word) for word in words)
     except ValueError:
         return float("inf")
     return quota / period if quota > 0 and period > 0 else float("inf")
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return ""

@@ -30,6 +30,7 @@ SECONDS = 0.4
 """Of a profile whose number of steps is not given."""
 STRETCH_SECONDS = 0.003
 """Of steps that are measured together."""
+MOST_TOGETHER = 4096
 QUIET = 0.25
 """Of all stretches' times of a kernel, the one that counts is larger than this share of them: a neighbour that takes
 the core away for a while spoils some stretches."""
@@ -135,7 +136,7 @@ class _Measurement:
         while True:
             self._run(count)
             seconds = self._epochs.seconds
-            if seconds > STRETCH_SECONDS / 4:
+            if seconds > STRETCH_SECONDS / 4 or count >= MOST_TOGETHER:
                 return max(1, int(count * STRETCH_SECONDS / seconds))
             count *= 2
 

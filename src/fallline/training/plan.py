@@ -9,7 +9,7 @@ from fallline.engine.calibration import Limits, limits
 from fallline.engine.compiled import choose_threads
 from fallline.engine.compiler.program import Kernel, Leaves, ProgramText, write_program
 from fallline.engine.memory import available_memory, in_units
-from fallline.engine.prediction import predict
+from fallline.engine.prediction import Prediction, predict
 from fallline.engine.target import host_target
 from fallline.errors import ArgumentError
 from fallline.ir.transform import retype_floats
@@ -54,7 +54,7 @@ class Plan:
         parameters: weights and biases, one by one.
         batch_size: rows of a step.
         rows: rows to train on, or None where neither x nor rows was given.
-        threads: how many will run each step.
+        threads: how many will run each step, at most.
         multiply_adds_per_step: of the products, forward, backpropagation and gradient descent together.
         arena_bytes: memory of a step's intermediate results; of the last, smaller batch, too.
         state_bytes: memory of weights, buffers and the optimizer's arrays.
@@ -170,7 +170,7 @@ def plan(
     cut = whole_number("shards", shards, 1, "plan")
     wanted = None if threads is None else whole_number("threads", threads, 1, "plan")
     texts = [_program(update, sample, size, cut) for size in _batches(batch, count)]
-    return _plan(net, sample, update, texts, count, batch, wanted or choose_threads(texts[0]))
+    return _plan(net, sample, texts, count, batch, wanted or choose_threads(texts[0]), wanted is not None)
 
 
 def step_graph(
@@ -235,24 +235,18 @@ def _program(update: UpdateGraph, sample: Rows, batch: int, shards: int) -> Prog
 
 
 def _plan(
-    net: Module, sample: Rows, update: UpdateGraph, texts: list[ProgramText], rows: int | None, batch: int, threads: int
+    net: Module, sample: Rows, texts: list[ProgramText], rows: int | None, batch: int, threads: int, fixed: bool
 ) -> Plan:
     """What the programs of whole and of last batches need."""
-    measured, main = limits(threads), texts[0]
+    main = texts[0]
     arrays = [array for array in (sample.x, sample.y, sample.weight) if array is not None]
     row_bytes = sum(array.nbytes for array in arrays)
     sizes = _batches(batch, rows)
     steps = None if rows is None else -(-rows // batch)
-    predicted = [
-        predict(
-            text.kernels,
-            measured,
-            batch=size,
-            program_bytes=text.arena_bytes + text.state_bytes,
-            data_bytes=row_bytes * (rows or size),
-        )
-        for text, size in zip(texts, sizes, strict=True)
-    ]
+    data = row_bytes * (rows or batch)
+    # Where the number of threads is left to it, the engine goes on with one while neighbours hold the others up.
+    choices = [_predictions(texts, sizes, count, data) for count in sorted({threads, threads if fixed else 1})]
+    predicted = min(choices, key=lambda predictions: predictions[0].seconds)
     seconds = [prediction.seconds for prediction in predicted]
     return Plan(
         parameters=sum(math.prod(cast(Any, parameter.shape)) for parameter in net.named_parameters().values()),
@@ -269,8 +263,22 @@ def _plan(
         predicted_seconds_per_step=seconds[0],
         predicted_seconds_per_epoch=None if steps is None else seconds[0] * (steps - len(sizes) + 1) + sum(seconds[1:]),
         kernels=_kernels(main.kernels, predicted[0].kernels),
-        limits=measured,
+        limits=limits(threads),
     )
+
+
+def _predictions(texts: list[ProgramText], sizes: list[int], threads: int, data_bytes: int) -> list[Prediction]:
+    """The time of a whole batch's step, and of the last batch's."""
+    return [
+        predict(
+            text.kernels,
+            limits(threads),
+            batch=size,
+            program_bytes=text.arena_bytes + text.state_bytes,
+            data_bytes=data_bytes,
+        )
+        for text, size in zip(texts, sizes, strict=True)
+    ]
 
 
 def _kernels(kernels: Sequence[Kernel], seconds: Sequence[float]) -> tuple[PlannedKernel, ...]:

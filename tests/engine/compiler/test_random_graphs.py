@@ -144,7 +144,15 @@ class Made:
             axis = choice % max(1, x.ndim)
             return fl.concatenate([x, y, x][: 2 + choice % 2], axis) if choice % 3 else fl.stack([x, y], -1)
         if kind == "reshape":
-            shapes: list[tuple[Any, ...]] = [(-1,), (BATCH, -1), (-1, 2), (BATCH, -1, 2), (2, -1), (3, -1), (BATCH, 1, -1)]
+            shapes: list[tuple[Any, ...]] = [
+                (-1,),
+                (BATCH, -1),
+                (-1, 2),
+                (BATCH, -1, 2),
+                (2, -1),
+                (3, -1),
+                (BATCH, 1, -1),
+            ]
             return x.reshape(shapes[choice % len(shapes)])
         if kind == "by number":
             return self._by_number(x, choice)

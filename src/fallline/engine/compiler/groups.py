@@ -31,6 +31,8 @@ PLAIN = frozenset({
     "absolute", "add", "cast", "equal", "less", "less_equal", "logical_and", "logical_not", "logical_or", "maximum",
     "minimum", "multiply", "negate", "relu", "sign", "stop_gradient", "subtract", "where",
 })  # fmt: skip
+MOST_GATHERED = 40
+"""Nodes in a loop over rows that others join only because they have the same rows."""
 INLINE_COST = 6
 """An elementwise node that costs no more than this is computed again rather than stored."""
 NARROW = 16
@@ -245,7 +247,7 @@ class Grouping:
         if group is None or not row_shape or self._batch_rows(node, len(row_shape)) != group.batch:
             return None
         widest = max(self._width(item, group) for item in [*group.nodes, node, *node.inputs])
-        return group if widest <= NARROW else None
+        return group if widest <= NARROW and len(group.nodes) < MOST_GATHERED else None
 
     def _width(self, node: Node, group: Group) -> int:
         return math.prod(node.type.shape[group.row_axes :])  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ import math
 from fallline.engine.compiler.code import BYTES, Code, Value, i64
 from fallline.engine.compiler.evaluator import Evaluator
 from fallline.engine.compiler.groups import Group, cost
-from fallline.engine.compiler.index import own_indices
+from fallline.engine.compiler.index import Index, own_indices
 from fallline.engine.compiler.product import Matrix, Product, emit_product, units
 from fallline.engine.compiler.sites import AcrossRows, AlongColumns
 from fallline.engine.compiler.transpose import emit_transpose
@@ -15,6 +15,8 @@ from fallline.ir.kernel import LANES
 from fallline.ir.types import DType
 
 ROWS_ROUNDED = 8
+FEW_COLUMNS = 4
+"""So few columns fill so little of a vector that it is better to compute the transposed product, in one tile high."""
 UNROLLED_COST = 3
 """An epilogue of more instructions than this is a loop over the tile's rows instead of straight code."""
 
@@ -26,12 +28,14 @@ def _sizes(group: Group) -> tuple[int, int, int, int]:
     return math.prod(left[:-2]), left[-2], right[-1], left[-1]  # type: ignore[arg-type,return-value]
 
 
-def _turned(evaluator: Evaluator, group: Group) -> bool:
-    """Whether the lanes go along the rows instead: one column, and a left operand whose rows lie side by side."""
+def _turned(evaluator: Evaluator, group: Group, target: Target) -> bool:
+    """Whether the lanes go along the rows instead: few columns, and a left operand whose rows lie side by side."""
     assert group.root is not None
-    _, m, n, _ = _sizes(group)
+    _, m, n, k = _sizes(group)
     strides = evaluator.memory.view(group.root.inputs[0])[2]
-    return n == 1 and m > 1 and strides[-2] == 1 and len(strides) == 2 and not group.batch
+    if n > FEW_COLUMNS or m <= n or strides[-2] != 1 or len(strides) != 2 or group.batch:
+        return False
+    return Product(n, m, k, group.root.type.dtype, "tiles", target).tiling.tile_rows == 1
 
 
 def product_of(evaluator: Evaluator, group: Group, target: Target) -> Product:
@@ -39,8 +43,8 @@ def product_of(evaluator: Evaluator, group: Group, target: Target) -> Product:
     _, m, n, k = _sizes(group)
     assert group.root is not None
     dtype = group.root.type.dtype
-    if _turned(evaluator, group):
-        return Product(1, m, k, dtype, "tiles", target)
+    if _turned(evaluator, group, target):
+        return Product(n, m, k, dtype, "tiles", target)
     if group.batch and m > LANES:  # rows beyond the last are computed, too: there is room, and less code
         m = -(-m // ROWS_ROUNDED) * ROWS_ROUNDED
     return Product(m, n, k, dtype, "rows" if group.batch or len(group.row_shape) > 1 else "tiles", target)
@@ -66,7 +70,7 @@ def emit_product_kernel(evaluator: Evaluator, group: Group, target: Target) -> N
     a, b = (_matrix(evaluator, node) for node in group.root.inputs)
     if group.batch > 1:
         first, last = code.times(first, group.batch), code.times(last, group.batch)
-    if _turned(evaluator, group):
+    if _turned(evaluator, group, target):
         row = Matrix(b.pointer, b.column_bytes, b.row_bytes)
         columns = Matrix(a.pointer, a.column_bytes, a.row_bytes, a.padded)
         emit_product(code, product, row, columns, first, last, _Turned(evaluator, group))
@@ -169,16 +173,19 @@ class _Turned:
         evaluator, group = self.evaluator, self.group
         root = group.root
         assert root is not None
-        place = own_indices(root.type.shape, group.row_axes)
-        for v, value in enumerate(tile[0]):
+        shape = root.type.shape
+        places = [own_indices(shape, group.row_axes, Index("", 1, number)) for number in range(height)]
+        for v in range(len(live)):
             first = evaluator.code.add(column, i64(v * LANES))
             site = AcrossRows(evaluator.code, group.row_shape, first, live[v])
             with evaluator.scope(site):
-                evaluator.give(root, place, value)
-                results = [evaluator.value(node, place) for node in group.stored]
-                for node, result in zip(group.stored, results, strict=True):
+                for place, sums in zip(places, tile, strict=True):
+                    evaluator.give(root, place, sums[v])
+                results = [[evaluator.value(node, place) for place in places] for node in group.stored]
+                for node, columns in zip(group.stored, results, strict=True):
                     layout = evaluator.memory.layouts[id(node)]
-                    site.store_columns([result], evaluator.access(layout, place, layout.strides, 0))
+                    place = own_indices(shape, group.row_axes)
+                    site.store_columns(columns, evaluator.access(layout, place, layout.strides, 0))
 
 
 def _scratch(code: Code, vectors: int, kind: Value) -> str:

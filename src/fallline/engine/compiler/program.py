@@ -1,12 +1,13 @@
 """From a graph to the text of a native program: simplified, grouped, staged, laid out, and written kernel by kernel."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from fallline.engine.compiler.barrier import barrier_ir, floating_point_ir
-from fallline.engine.compiler.code import Code, Value, i64
+from fallline.engine.compiler.code import BYTES, Code, Value, i64
 from fallline.engine.compiler.columns_kernel import column_units, emit_columns
 from fallline.engine.compiler.evaluator import (
     ARENA,
@@ -139,6 +140,8 @@ class _Writer:
         self.target, self.leaves, self.batch = target, leaves, sizes.get(BATCH.name, 1)
         self.simplified = Simplified(graph, sizes, shards)
         inputs = self.simplified.graph.inputs
+        for name in leaves.updates:  # also a state that nothing reads is kept
+            inputs.setdefault(name, graph.inputs[name])
         outputs = self.simplified.graph.outputs
         self.rows = {id(inputs[name]): name for name in leaves.rows if name in inputs}
         self.grouping = Grouping(self.simplified, [inputs[name] for name in leaves.rows if name in inputs])
@@ -280,13 +283,12 @@ class _Writer:
             layout = self.memory.layouts[id(leaf)]
             stored, offset, strides = self.memory.view(by_id[key])
             source = self.memory.layouts[id(stored)]
-            if strides != layout.strides or offset or source.base not in ("arena", "state"):
+            if strides != source.strides or offset or source.base not in ("arena", "state"):
                 raise CompileError("an update that is a view of another tensor cannot be copied into place")
             name = f"copy{len(copies)}"
             code = Code(name, f"ptr %target, ptr %source, {KERNEL_PARAMETERS}", "noinline")
             with code.when(code.emit("icmp slt i64 %first, %last", DType.BOOL)):
-                arguments = ["ptr %target", "ptr %source", f"i64 {min(layout.size, source.size)}", "i1 false"]
-                code.call_void("llvm.memcpy.p0.p0.i64", arguments)
+                _copy_rows(code, source, layout)
             parts.append(code.text())
             self.declarations |= code.declarations
             tensors = ((layout.base, layout.offset), (source.base, source.offset))
@@ -321,6 +323,19 @@ class _Writer:
             clock.tick(len(kernels))
         self.declarations |= code.declarations
         return code.text()
+
+
+def _copy_rows(code: Code, source: Layout, target: Layout) -> None:
+    """Copy a tensor, row by row, because the two may be padded differently."""
+    size = BYTES[target.dtype]
+    columns = target.shape[-1] if target.shape else 1
+    leads = [layout.strides[-2] * size if len(layout.shape) > 1 else 0 for layout in (target, source)]
+    with code.loop(i64(0), i64(math.prod(target.shape[:-1]))) as row:
+        to, at = (
+            code.at(f"%{name}", code.times(row.index, lead))
+            for name, lead in zip(("target", "source"), leads, strict=True)
+        )
+        code.call_void("llvm.memcpy.p0.p0.i64", [f"ptr {to}", f"ptr {at}", f"i64 {columns * size}", "i1 false"])
 
 
 def _share(code: Code, units: int, thread: Value) -> Value:

@@ -31,10 +31,16 @@ def is_narrow(group: Group) -> bool:
     widest = max(widths)
     if widest == 1:
         return bool(group.row_shape)
-    work = sum(cost(node) * _width(node, group) for node in group.nodes)
+    work = sum((cost(node) + _moving(node)) * _width(node, group) for node in group.nodes)
     wide = any(node.type.dtype is DType.FLOAT64 for node in group.nodes)
     most = MOST_UNROLLED[DType.FLOAT64 if wide else DType.FLOAT32]
     return widest <= LANES and group.rows >= FEW_ROWS and work <= most
+
+
+def _moving(node: Node) -> int:
+    """Instructions to load and store a column: of other types than float32, lane by lane."""
+    kinds = [parent.type.dtype for parent in node.inputs] + [node.type.dtype]
+    return sum(1 if kind is DType.FLOAT32 else 2 if kind.is_float else 8 for kind in kinds if kind is not DType.BOOL)
 
 
 def levels(group: Group, grouping: Grouping) -> dict[int, int]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fallline.engine.compiler.index import base_of
+from fallline.engine.compiler.index import VIEWS
 from fallline.engine.reference import row_axes, tree_add
 from fallline.ir.graph import Graph, Node, nodes_by
 from fallline.ir.kernel import Elementwise, Reduction
@@ -49,9 +49,10 @@ class Simplified:
 
     def _as_result(self, node: Node) -> Node:
         """A tensor of its own for an output that is an input, which a step may replace, or a view of another tensor."""
-        base = base_of(node)
-        moved = node is not base and (node.op.name != "reshape" or len(node.type.shape) > 1)
-        if base.op.name != "input" and not moved:
+        base = node
+        while base.op.name == "reshape" and len(base.type.shape) < 2:
+            base = base.inputs[0]
+        if base.op.name not in (*VIEWS, "input"):
             return node
         with nodes_by(node.origin):
             result = self.make("stop_gradient", node)

@@ -25,7 +25,11 @@ def assign_stages(grouping: Grouping, updates: Mapping[int, Node]) -> dict[int, 
             continue
         readers = [group for group in groups if any(base is leaf for base in reads(grouping, group))]
         others = [group for group in readers if group is not writer]
-        if leaf in in_place.values() or not _same_place(grouping, writer, leaf) or _read_later(grouping, writer, key, leaf):
+        if (
+            leaf in in_place.values()
+            or not _same_place(grouping, writer, leaf)
+            or _read_later(grouping, writer, key, leaf)
+        ):
             continue
         if any(_must_follow(groups, after, group, writer) for group in others):
             continue
