@@ -1,6 +1,7 @@
 """How much disk an installed package takes, with everything that it requires."""
 
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -39,8 +40,6 @@ def bytes_of(package: Distribution) -> int:
 
 
 def _size(path: str) -> int:
-    from pathlib import Path
-
     file = Path(path)
     return file.stat().st_size if file.is_file() and not file.is_symlink() else 0
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fallline.report.svg import Picture, figure, shortened
 
-WIDTH, EDGE, GAP = 860.0, 24.0, 36.0
+WIDTH, EDGE, GAP, BELOW = 860.0, 24.0, 36.0, 24.0
 LABELS, VALUES = 118.0, 62.0
 ROW, BAR, HEAD = 19.0, 12.0, 34.0
 COLUMNS = 2
@@ -37,7 +37,7 @@ class Panel:
 def speed_picture(panels: Sequence[Panel]) -> str:
     """µs per step as SVG, each work on a scale of its own, two works beside each other."""
     rows = [panels[k : k + COLUMNS] for k in range(0, len(panels), COLUMNS)]
-    heights = [max(panel.height for panel in row) + GAP for row in rows]
+    heights = [max(panel.height for panel in row) + BELOW for row in rows]
     top = 84.0
     picture = Picture("speed", WIDTH, top + sum(heights), "Time of a training step, by contender", described(panels))
     picture.rect(0, 0, WIDTH, top + sum(heights), fill="paper", radius=10)
@@ -54,7 +54,7 @@ def speed_picture(panels: Sequence[Panel]) -> str:
 
 def draw_panel(picture: Picture, panel: Panel, left: float, top: float, width: float) -> None:
     """A work's bars, from the same line to the right."""
-    picture.text(left, top + 14, shortened(panel.title, width, 13), size=13, bold=True)
+    picture.text(left, top + 14, shortened(panel.title, width * 0.95, 13), size=13, bold=True)
     start, room = left + LABELS, width - LABELS - VALUES
     largest = max((bar.value for bar in panel.bars if not math.isnan(bar.value)), default=1.0)
     for number, bar in enumerate(panel.bars):
@@ -65,7 +65,7 @@ def draw_panel(picture: Picture, panel: Panel, left: float, top: float, width: f
             picture.text(start + 6, y + 4, "failed the check of its losses", colour="orange", size=11)
             continue
         length = max(room * bar.value / largest, 1.5)
-        picture.rect(start, y - BAR / 2, length, BAR, fill="blue" if bar.ours else "band6", radius=2)
+        picture.rect(start, y - BAR / 2, length, BAR, fill="blue" if bar.ours else "band8", radius=2)
         picture.text(start + length + 6, y + 4, micro(bar.value), bold=bar.ours, colour=colour)
     bottom = top + HEAD + ROW * len(panel.bars) - ROW / 2
     picture.polyline([(start, top + HEAD - ROW / 2), (start, bottom)], stroke="hair")

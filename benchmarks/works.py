@@ -72,7 +72,7 @@ class Work:
         deep = len(self.sizes) > 6
         widths = f"{len(self.sizes) - 2} layers of {self.sizes[1]}" if deep else "-".join(map(str, self.sizes))
         if len(self.sizes) == 2:
-            widths = f"softmax regression, {self.rows / 1e6:.1g} million rows of {self.sizes[0]}"
+            widths = f"softmax regression, {self.rows / 1e6:.1g}M × {self.sizes[0]}"
         function = f", {self.activation}" if self.activation != "relu" else ""
         rule = {"sgd": "momentum" if self.momentum else "SGD", "adam": "Adam", "adamw": "AdamW"}[self.rule]
         squares = ", squared error" if self.loss == "mse" else ""

@@ -17,7 +17,7 @@ Array = NDArray[Any]
 class SklearnSGD(Contender):
     """SGDClassifier with the logistic loss, in an order of its own; a "step" is as many rows as the others' batch."""
 
-    name, label = "sklearn-sgd", "scikit-learn SGDClassifier"
+    name, label = "sklearn-sgd", "scikit-learn SGD"
     needs = ("sklearn",)
     same_steps = False
     thread_counts = (1,)
@@ -33,7 +33,7 @@ class SklearnSGD(Contender):
 
     @classmethod
     def note(cls, work: Work) -> str:
-        return f"a step for each row; the time is for {work.batch} rows"
+        return f"SGDClassifier; a step for each row; the time is for {work.batch} rows"
 
     def restart(self) -> None:
         self.model = self.make(loss="log_loss", alpha=1e-4, max_iter=1, tol=None, random_state=0, warm_start=True)

@@ -38,13 +38,20 @@ def test_the_better_threads_and_the_fastest_sound_peer_count() -> None:
     rows = summary([RESULT]).splitlines()[2:]
     title = "30-64-64-2, batch 32, momentum"
     assert rows == [
-        f"| {title} | 14.0 | the fastest peer: JAX, lax.scan | 42.0 | 3.00 | 2 | met |",
+        f"| {title} | 14.0 | the fastest peer: JAX, lax.scan | 42.0 | 3.00 | 2 | met, of those timed |",
         f"| {title} | 14.0 | PyTorch eager | 270 | 19.29 | 20 | **not met** |",
     ]
 
 
+def test_a_target_is_met_when_every_peer_was_timed() -> None:
+    peers = ("jax-scan", "jax-step", "torch-eager", "torch-compile", "numpy", "sklearn-mlp")
+    whole = Result(WORKS["digits"], [timed("fallline", 1, 10.0), *(timed(name, 1, 30.0) for name in peers)], {})
+    assert summary([whole]).endswith("| 30.0 | 3.00 | 2.2 | met |")
+
+
 def test_a_target_without_its_peer_is_not_measured() -> None:
-    softmax = Result(WORKS["softmax"], [timed("fallline", 1, 20.0), timed("jax-step", 1, 80.0)], {})
+    jax = [timed("jax-step", 1, 80.0), timed("jax-scan", 1, 90.0)]
+    softmax = Result(WORKS["softmax"], [timed("fallline", 1, 20.0), *jax], {})
     rows = summary([softmax]).splitlines()[2:]
     assert rows[0].endswith("| 20.0 | JAX, jit per step | 80.0 | 4.00 | 3 | met |")
     assert rows[1].endswith("| 20.0 | Vowpal Wabbit | – | – | 1 | not measured |")
@@ -77,7 +84,7 @@ def test_the_picture_has_a_bar_for_each_time_and_words_for_a_failure() -> None:
     texts = [element.text for element in root.iter(f"{space}text")]
     assert texts.count("failed the check of its losses") == 2
     assert {"14.0", "42.0", "270", "3.00", "Another"} <= set(texts)
-    bars = [e for e in root.iter(f"{space}rect") if e.attrib["class"] in ("f-blue", "f-band6")]
+    bars = [e for e in root.iter(f"{space}rect") if e.attrib["class"] in ("f-blue", "f-band8")]
     widths = [float(bar.attrib["width"]) for bar in bars]
     assert widths[1] / widths[0] == pytest.approx(3.0, rel=1e-3)
     assert widths[2] / widths[0] == pytest.approx(270 / 14, rel=1e-3)

@@ -17,7 +17,7 @@ REQUIRED = {
     "deep": ("10 layers of 64, tanh, batch 64, SGD", [2.3]),
     "wide": ("784-512-512-10, batch 128, Adam", [1.5]),
     "regression": ("100-256-256-256-1, batch 256, AdamW, squared error", [1.4]),
-    "softmax": ("softmax regression, 1 million rows of 50, batch 256, SGD", [3.0, 1.0]),
+    "softmax": ("softmax regression, 1M × 50, batch 256, SGD", [3.0, 1.0]),
 }
 
 

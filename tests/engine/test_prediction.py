@@ -6,7 +6,15 @@ import pytest
 
 from fallline.engine.calibration import Limits
 from fallline.engine.compiler.program import Kernel
-from fallline.engine.prediction import CALL_SECONDS, REACHED, ROW_SECONDS, limit_seconds, meetings, predict
+from fallline.engine.prediction import (
+    CALL_SECONDS,
+    EXCHANGE_SECONDS,
+    REACHED,
+    ROW_SECONDS,
+    limit_seconds,
+    meetings,
+    predict,
+)
 from fallline.ir.types import DType
 
 MB = 1 << 20
@@ -45,7 +53,7 @@ def test_threads_meet_after_each_stage() -> None:
     kernels = (ARITHMETIC, MEMORY, replace(ROWS, stage=1), replace(MEMORY, stage=2))
     assert meetings(kernels) == 2
     found = predict(kernels, TWO, batch=0, program_bytes=1024, data_bytes=0)
-    assert found.meetings == pytest.approx(3e-6)
+    assert found.meetings == pytest.approx(3 * (1e-6 + EXCHANGE_SECONDS))
     assert len(found.kernels) == 4
 
 

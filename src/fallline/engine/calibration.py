@@ -36,7 +36,7 @@ OWN_SIZES = (16 * KB, 384 * KB)
 """Bytes that each thread works on: in its first cache, in its second."""
 SHARED_SIZES = (8 * MB, 64 * MB)
 """Bytes that all threads work on together: the last cache, and more than most have."""
-SECONDS = 0.009
+SECONDS = 0.0075
 """For each figure; eight of them, and the making of the arrays, take about 0.1 s."""
 SHORTEST = 2e-4
 """Of a run: so short that some find all cores free, so long that reading the clock does not count."""

@@ -19,6 +19,8 @@ REACHED = 0.8
 """What kernels reach of the limits, usually."""
 CALL_SECONDS = 2e-8
 """Of one kernel: its call, and what surrounds its loops."""
+EXCHANGE_SECONDS = 1.5e-6
+"""After a meeting of threads: each reads from the others' caches what they have written."""
 ROW_SECONDS = 1.5e-8
 """Of finding the number of one row in an epoch's order."""
 
@@ -29,7 +31,7 @@ class Prediction:
 
     Attributes:
         kernels: seconds of each kernel, in the program's order.
-        meetings: seconds of all meetings.
+        meetings: seconds of all meetings, and of what follows from them.
         order: seconds of finding out which rows the batch has.
     """
 
@@ -56,8 +58,9 @@ def predict(
         data_bytes: of the data set that its batches are taken from.
     """
     seconds = (least_seconds(kernel, limits, program_bytes, data_bytes) / REACHED for kernel in kernels)
-    meeting = (meetings(kernels) + 1) * limits.barrier
-    return Prediction(tuple(CALL_SECONDS + each for each in seconds), meeting, batch * ROW_SECONDS / limits.threads)
+    meeting = limits.barrier + EXCHANGE_SECONDS if limits.threads > 1 else 0.0
+    together = (meetings(kernels) + 1) * meeting
+    return Prediction(tuple(CALL_SECONDS + each for each in seconds), together, batch * ROW_SECONDS / limits.threads)
 
 
 def least_seconds(kernel: Kernel, limits: Limits, program_bytes: int, data_bytes: int) -> float:

@@ -52,8 +52,9 @@ FLIPS = {"fadd": "fsub", "fsub": "fadd", "fmul": "fadd", "fdiv": "fmul"}
 
 
 def kernels() -> list[str]:
-    """The text of each kernel of the step's program."""
-    return [match.group(0) for match in KERNEL.finditer(CompiledProgram(GRAPH, {"n": ROWS}).compiled.text.text)]
+    """The text of each kernel of the step's program that computes anything; others move numbers only."""
+    found = [match.group(0) for match in KERNEL.finditer(CompiledProgram(GRAPH, {"n": ROWS}).compiled.text.text)]
+    return [kernel for kernel in found if re.search(r"= f(add|sub|mul|div) |@llvm\.fma", kernel)]
 
 
 def flipped(kernel: str) -> str:
@@ -78,23 +79,20 @@ def test_nothing_is_seen_where_nothing_is_planted(oracle: SimpleNamespace, monke
     check(oracle, monkeypatch)
 
 
-@pytest.mark.parametrize("number", range(len(kernels())))
-def test_one_wrong_instruction_in_a_kernel_is_seen(
-    oracle: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    kernel = kernels()[number]
-    if not re.search(r"= f(add|sub|mul|div) |@llvm\.fma", kernel):
-        pytest.skip("this kernel moves numbers and computes none")
+def test_one_wrong_instruction_in_any_kernel_is_seen(oracle: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = kernels()
+    assert len(found) > 15
+    for kernel in found:
 
-    def planted(*arguments: Any, **options: Any) -> ProgramText:
-        text = write_program(*arguments, **options)
-        assert text.text.count(kernel) == 1
-        text.text = text.text.replace(kernel, flipped(kernel))
-        return text
+        def planted(*arguments: Any, right: str = kernel, **options: Any) -> ProgramText:
+            text = write_program(*arguments, **options)
+            assert text.text.count(right) == 1
+            text.text = text.text.replace(right, flipped(right))
+            return text
 
-    monkeypatch.setattr(compiled, "write_program", planted)
-    with pytest.raises(AssertionError, match="differ, first at"):
-        check(oracle, monkeypatch)
+        monkeypatch.setattr(compiled, "write_program", planted)
+        with pytest.raises(AssertionError, match="differ, first at"):
+            check(oracle, monkeypatch)
 
 
 SUBTRACT, FMA, SHIFT = LlvmEmitter.subtract, LlvmEmitter.fma, LlvmEmitter.shift_right

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from fallline.engine.compiler.code import BYTES, Code, Value, i64
@@ -9,7 +10,7 @@ from fallline.engine.compiler.groups import Group, Grouping, Kind
 from fallline.engine.compiler.index import COLUMN, VIEWS, Index, Indices, base_of, push
 from fallline.engine.compiler.layout import Layout, Memory
 from fallline.engine.compiler.llvm_emitter import LlvmEmitter
-from fallline.engine.compiler.philox_code import philox_word
+from fallline.engine.compiler.philox_code import philox_block, philox_word
 from fallline.engine.compiler.sites import Access, AcrossRows, AlongColumns, Site
 from fallline.errors import CompileError
 from fallline.ir.graph import Node
@@ -39,18 +40,35 @@ class Bindings:
         self.streams: dict[int, int] = {}
 
 
+@dataclass
+class Block:
+    """Four neighbouring vectors of columns, from a multiple of 64 on, whose random words come from one counter.
+
+    Attributes:
+        start: the first column.
+        vector: which of the four is being computed.
+        words: id of a random node → its words.
+    """
+
+    start: Value
+    vector: int = 0
+    words: dict[int, list[Value]] = field(default_factory=dict)
+
+
 class Evaluator:
     """Values of nodes in one kernel.
 
     Attributes:
         site: where the loops stand.
         available: nodes of the group itself that an earlier pass has stored.
+        block: the columns at hand, where a pass takes them four vectors at a time.
     """
 
     def __init__(self, code: Code, group: Group, grouping: Grouping, memory: Memory, bindings: Bindings) -> None:
         self.code, self.emitter = code, LlvmEmitter(code)
         self.group, self.grouping, self.memory, self.bindings = group, grouping, memory, bindings
         self.available: set[int] = set()
+        self.block: Block | None = None
         self.site: Site = AlongColumns(code, (), i64(0))
         self._scopes: list[dict[Any, Value]] = [{}]
         self._pointers: dict[str, str] = {}
@@ -281,20 +299,26 @@ class Evaluator:
 
     def _random(self, node: Node, form: Random, indices: Indices) -> Value:
         shape: Any = node.type.shape
-        e = self.emitter
-        element: Value = i64(0)
-        for size, index in zip(shape[1:], indices[1:], strict=True):
-            element = e.add(e.multiply(element, i64(size)), self.site.index_value(index))
+        e, step = self.emitter, Value("%step", DType.INT64)
         row = self.site.index_value(indices[0]) if shape else i64(0)
-        key = []
-        with self.code.hoisted():
-            keys = self.code.pointer(f"load ptr, ptr {self.code.at('%context', i64(8 * KEYS))}, align 8")
-            for half in (0, 1):
-                place = i64(16 * self.bindings.streams[id(node)] + 8 * half)
-                key.append(self.code.load(self.code.at(keys, place), DType.INT64))
-        word = philox_word(e, row, element, Value("%step", DType.INT64), key)
+        if self.block is not None and len(shape) == 2 and indices[1] == Index(COLUMN):
+            if id(node) not in self.block.words:  # one counter serves the four vectors of the block
+                self.block.words[id(node)] = philox_block(e, row, self.block.start, step, self._key(node))
+            word = self.block.words[id(node)][self.block.vector]
+        else:
+            element: Value = i64(0)
+            for size, index in zip(shape[1:], indices[1:], strict=True):
+                element = e.add(e.multiply(element, i64(size)), self.site.index_value(index))
+            word = philox_word(e, row, element, step, self._key(node))
         result: Value = form.body(e, word, dtype=node.type.dtype)
         return result
+
+    def _key(self, node: Node) -> list[Value]:
+        """The two halves of a random stream's key."""
+        with self.code.hoisted():
+            keys = self.code.pointer(f"load ptr, ptr {self.code.at('%context', i64(8 * KEYS))}, align 8")
+            first = 16 * self.bindings.streams[id(node)]
+            return [self.code.load(self.code.at(keys, i64(first + 8 * half)), DType.INT64) for half in (0, 1)]
 
 
 def _halved(combine: Any, lanes: list[Value], start: Value) -> Value:

@@ -25,7 +25,18 @@ from fallline.errors import CompileError
 from fallline.ir.graph import Node
 from fallline.ir.kernel import Contraction, Elementwise, IndexMap, Leaf, Random, Reduction, Scatter
 
-COST = {"exp": 12, "log": 16, "tanh": 16, "power": 60, "erf": 24, "sigmoid": 14, "softplus": 24, "divide": 4, "sqrt": 4}
+COST = {
+    "exp": 12,
+    "log": 16,
+    "tanh": 16,
+    "power": 60,
+    "erf": 24,
+    "random_uniform": 100,
+    "sigmoid": 14,
+    "softplus": 24,
+    "divide": 4,
+    "sqrt": 4,
+}
 """Instructions of an op, roughly; 1 for those not named, 12 for other functions."""
 PLAIN = frozenset({
     "absolute", "add", "cast", "equal", "less", "less_equal", "logical_and", "logical_not", "logical_or", "maximum",

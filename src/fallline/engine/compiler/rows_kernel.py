@@ -5,15 +5,16 @@ wide ones row by row, sixteen columns at a time, in one pass over the columns fo
 """
 
 import math
+from collections.abc import Callable
 
 from fallline.engine.compiler.code import BYTES, Value, i64, literal
-from fallline.engine.compiler.evaluator import Evaluator
+from fallline.engine.compiler.evaluator import Block, Evaluator
 from fallline.engine.compiler.groups import Group, Grouping, Kind, cost
 from fallline.engine.compiler.index import COLUMN, ZERO, Index, Indices, own_indices
 from fallline.engine.compiler.layout import order_stride
 from fallline.engine.compiler.sites import AcrossRows, AlongColumns
 from fallline.ir.graph import Node
-from fallline.ir.kernel import LANES, Reduction
+from fallline.ir.kernel import LANES, Random, Reduction
 from fallline.ir.types import DType
 
 ROWS_PER_UNIT = 16
@@ -177,6 +178,9 @@ def _pass(evaluator: Evaluator, group: Group, row: Value, nodes: list[Node]) -> 
                 layout = evaluator.memory.layouts[id(node)]
                 site.store(value, evaluator.access(layout, place, layout.strides, 0))
 
+    if any(isinstance(node.op.kernel, Random) for node in group.nodes):
+        _blocks(evaluator, width, columns)
+        return
     whole = width // LANES * LANES
     if whole == LANES:
         columns(i64(0), LANES)
@@ -185,6 +189,27 @@ def _pass(evaluator: Evaluator, group: Group, row: Value, nodes: list[Node]) -> 
             columns(loop.index, LANES)
     if width > whole:
         columns(i64(whole), width - whole)
+
+
+def _blocks(evaluator: Evaluator, width: int, columns: Callable[[Value, int], None]) -> None:
+    """The same by blocks of four vectors, which random numbers come in."""
+    code, size = evaluator.code, 4 * LANES
+
+    def block(start: Value, count: int) -> None:
+        evaluator.block = Block(start)
+        for vector in range(-(-count // LANES)):
+            evaluator.block.vector = vector
+            columns(code.add(start, i64(vector * LANES)), min(LANES, count - vector * LANES))
+        evaluator.block = None
+
+    whole = width // size * size
+    if whole == size:
+        block(i64(0), size)
+    elif whole:
+        with code.loop(i64(0), i64(whole), size) as loop:
+            block(loop.index, size)
+    if width > whole:
+        block(i64(whole), width - whole)
 
 
 def _reduce(evaluator: Evaluator, group: Group, row: Value, node: Node) -> None:
