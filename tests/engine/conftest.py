@@ -4,10 +4,12 @@ It follows the order of sums that the contract states, and shares no code with t
 a program must give its very bits. The reference walk in float64 is the second, independent oracle, within bounds.
 """
 
+import ctypes
 import math
+import mmap
 import sys
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from importlib.util import module_from_spec, spec_from_file_location
 from itertools import pairwise
@@ -20,7 +22,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fallline.engine import compiled, kernel_forms
-from fallline.engine.compiled import CompiledProgram
+from fallline.engine.compiled import CompiledProgram, Instance
 from fallline.engine.kernel_forms import evaluate_kernel
 from fallline.engine.numpy_emitter import NumpyEmitter
 from fallline.engine.reference import ReferenceProgram, row_axes, tree_add
@@ -225,6 +227,41 @@ def compiled_op(op: Op, arrays: Sequence[Array], attributes: Mapping[str, Any]) 
     """What a compiled program of one op makes of the arrays."""
     program = CompiledProgram(apply_op(op, arrays, attributes), {})
     return program({str(i): array for i, array in enumerate(arrays)})["y"]
+
+
+# --- memory that ends where it must
+
+
+def guarded(size: int, multiple: int = 64) -> Array:
+    """So many zero bytes, beginning at a multiple of 64, behind which lies a page that nobody may read or write."""
+    page = mmap.PAGESIZE
+    end = -(-size // page) * page
+    memory = np.frombuffer(mmap.mmap(-1, end + page), dtype=np.uint8)
+    protect = ctypes.CDLL(None, use_errno=True).mprotect
+    if protect(ctypes.c_void_p(memory.ctypes.data + end), ctypes.c_size_t(page), 0):
+        raise OSError(ctypes.get_errno(), "mprotect")
+    start = end - -(-size // multiple) * multiple
+    return memory[start : start + size]
+
+
+def bind_guarded(self: Instance, name: str, array: Array) -> None:
+    """Bind a copy of a data set's array, behind whose last element lies such a page."""
+    copy = guarded(array.nbytes, multiple=1).view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    bind_rows(self, name, copy)
+
+
+bind_rows = Instance.bind_rows
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _guards() -> Iterator[None]:
+    """Whatever a program reads or writes beyond its memory or its data ends these tests at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        if sys.platform == "linux":
+            patch.setattr(compiled, "aligned", guarded)
+            patch.setattr(Instance, "bind_rows", bind_guarded)
+        yield
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def _fraction_or_file(context: Any, parameter: Any, text: str) -> float | str:
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Give rare classes more weight.")
 @click.option("--weight-column", metavar="COLUMN", help="A column with the weight of each row.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of the matrix products; 1 by default.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of each step; by default what its work is worth.")
 @click.option("--shards", type=click.IntRange(min=1), default=1, show_default=True, help="Slices of a batch's sums.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder to make; runs/NAME-1, … by default.")
 @click.option("--profile", is_flag=True, help="Show what each kernel of a step takes, after training.")

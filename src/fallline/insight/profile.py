@@ -56,7 +56,9 @@ def profile(
     shards: int = 1,
     threads: int | None = None,
 ) -> Profile:
-    """Train a copy of a network for a moment, and measure every kernel of its steps. The network is not changed.
+    """Run the steps of a training on a copy of a network for a moment, and measure every kernel. Nothing is changed.
+
+    The learning rate is 0, so that no loss can grow beyond all bounds: a step does the same work whatever its rate.
 
     Time is the mean over the threads, read from the processor's own clock before and after each kernel; of stretches
     of some 3 ms the lower quartile counts, so that busy neighbours are left out. Rates count the multiply-adds of
@@ -95,12 +97,17 @@ def profile(
         step_graph(net, batches.rows, chosen, rule, dtype, clip_value, clip_norm),
         batches,
         _start(net, rule, dtype),
-        lambda step: 1.0,
+        _no_rate,
         epochs=epochs,
         threads=None if threads is None else whole_number("threads", threads, 1, "profile"),
         shards=whole_number("shards", shards, 1, "profile"),
     )
     return _profile(_Measurement(stepper, made[0], wanted), made[0], batches, DType(dtype))
+
+
+def _no_rate(step: int) -> float:
+    """What the learning rate is multiplied with."""
+    return 0.0
 
 
 def _start(net: Module, optimizer: Optimizer, dtype: str) -> Snapshot:
@@ -160,8 +167,8 @@ class _Measurement:
         losses = self._stepper.run(self._next, count)
         if not math.isfinite(losses[-1]):
             raise ArgumentError(
-                f"profile: the loss became {losses[-1]} at step {self._next + len(losses) - 1}, so the training "
-                "that was to be measured ended; use a smaller learning rate"
+                f"profile: the loss is {losses[-1]} at the network's own weights, so there is no training to measure; "
+                "scale x and y, or begin with smaller weights"
             )
         self._next += count
 

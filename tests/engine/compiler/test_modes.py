@@ -1,4 +1,4 @@
-"""The ways to loop over rows are a matter of speed: across rows or along columns, in one block or many, the same bits."""
+"""How a program loops over rows is a matter of speed: across rows or along columns, in any blocks, the same bits."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -55,12 +55,12 @@ def first_rows(given: dict[str, Array], rows: int) -> dict[str, Array]:
 def test_a_row_has_the_same_bits_in_every_batch(oracle: SimpleNamespace, columns: int, dtype: str) -> None:
     graph, given = row_wise(columns, dtype), numbers(columns, dtype)
     wanted = oracle.contract(graph, {"n": max(ROWS)}, given)
-    for rows in ROWS if columns in (5, 17) else (7, 8, 17):
+    for rows in ROWS if (columns, dtype) == (5, "float32") else (7, 8, 17):
         found = CompiledProgram(graph, {"n": rows})(first_rows(given, rows))
         oracle.all_same_bits(found, {name: value[:rows] for name, value in wanted.items()})
 
 
-@pytest.mark.parametrize("columns", [1, 2, 8, 15, 16])
+@pytest.mark.parametrize("columns", [1, 2, 8, 16])
 def test_narrow_rows_computed_along_columns(
     oracle: SimpleNamespace, columns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

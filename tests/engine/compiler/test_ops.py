@@ -27,24 +27,40 @@ def samples(op: Op) -> list[Sample]:
     return op.samples()
 
 
-CASES = [pytest.param(op, sample, id=f"{op.name}-{i}") for op in OPS for i, sample in enumerate(samples(op))]
-
-
 @pytest.fixture(scope="module")
 def checks(oracle: SimpleNamespace) -> ModuleType:
     """The checker of `tests/ops`, which holds kernel forms to the references; here it is shown native code instead."""
     module: ModuleType = oracle.load("ops/conftest.py")
-    module.evaluate_kernel = oracle.compiled_op  # type: ignore[attr-defined]
     return module
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("op", "sample"), CASES)
-def test_an_op_alone(oracle: SimpleNamespace, checks: ModuleType, op: Op, sample: Sample, dtype: str) -> None:
-    arrays = checks.as_dtype(sample, dtype)
-    wanted = oracle.contract(oracle.apply_op(op, arrays, sample.attributes), {}, dict(zip("012", arrays, strict=False)))
-    oracle.same_bits(oracle.compiled_op(op, arrays, sample.attributes), wanted["y"])
-    checks.check_kernel(op, arrays, sample.attributes)
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_an_op_on_its_samples(
+    oracle: SimpleNamespace, checks: ModuleType, monkeypatch: pytest.MonkeyPatch, op: Op, dtype: str
+) -> None:
+    """All samples in one program, each with inputs of its own."""
+    inputs: dict[str, Node] = {}
+    outputs: dict[str, Node] = {}
+    given: dict[str, Array] = {}
+    for number, sample in enumerate(samples(op)):
+        arrays = checks.as_dtype(sample, dtype)
+        names = [f"{number}.{k}" for k in range(len(arrays))]
+        leaves = [make_input(name, a.shape, str(a.dtype)).node for name, a in zip(names, arrays, strict=True)]
+        if op.name == "random_uniform":  # a program has one seed and one step
+            names, leaves = (
+                ["seed", "step"],
+                [inputs.get(k, leaf) for k, leaf in zip(["seed", "step"], leaves, strict=True)],
+            )
+        inputs |= dict(zip(names, leaves, strict=True))
+        given |= dict(zip(names, arrays, strict=True))
+        outputs[str(number)] = Node(op, tuple(leaves), sample.attributes)
+    graph = Graph(inputs, outputs)
+    found = CompiledProgram(graph, {})(given)
+    oracle.all_same_bits(found, oracle.contract(graph, {}, given))
+    for number, sample in enumerate(samples(op)):
+        monkeypatch.setattr(checks, "evaluate_kernel", lambda *_, value=found[str(number)]: value)
+        checks.check_kernel(op, checks.as_dtype(sample, dtype), sample.attributes)
 
 
 # --- ops on rows of a batch, many in one program

@@ -1,4 +1,4 @@
-"""State that a step replaces: in place where nothing still needs the old value, else at the end; never wrong numbers."""
+"""State that a step replaces: in place where nothing still needs the old value, else at the end."""
 
 import math
 from collections.abc import Callable, Mapping
