@@ -17,7 +17,7 @@ from fallline.ir.types import DType
 ROWS_ROUNDED = 8
 FEW_COLUMNS = 4
 """So few columns fill so little of a vector that it is better to compute the transposed product, in one tile high."""
-UNROLLED_COST = 3
+UNROLLED_COST = 12
 """An epilogue of more instructions than this is a loop over the tile's rows instead of straight code."""
 
 
@@ -123,15 +123,14 @@ class _Epilogue:
 
     def __init__(self, evaluator: Evaluator, group: Group, first_row: Value) -> None:
         self.evaluator, self.group, self.first_row = evaluator, group, first_row
-        self.work = sum(cost(node) for node in group.nodes) + sum(
-            1 for node in group.nodes for base, _ in evaluator.grouping.references(node)
-        )
+        others = [node for node in group.nodes if node is not group.root]
+        self.work = sum(cost(node) + len(list(evaluator.grouping.references(node))) for node in others)
 
     def __call__(self, row: Value, height: int, column: Value, live: list[int], tile: list[list[Value]]) -> None:
         """Write the epilogue of one tile."""
         code = self.evaluator.code
         row = code.add(self.first_row, row)
-        if self.work <= UNROLLED_COST + 1 or height == 1:
+        if self.work <= UNROLLED_COST or height == 1:
             for i in range(height):
                 self._row(code.add(row, i64(i)), column, live, tile[i])
             return
