@@ -16,11 +16,11 @@ from fallline.engine.compiler.program import Leaves, ProgramText, write_program
 from fallline.engine.native import NativeModule, compile_module
 from fallline.engine.target import host_target
 from fallline.engine.threads import default_threads, run_on
-from fallline.errors import ArgumentError
+from fallline.errors import ArgumentError, ShapeError
 from fallline.ir.graph import Graph
 from fallline.ir.kernel import Random
 from fallline.ir.serialize import graph_to_json
-from fallline.ir.types import BATCH
+from fallline.ir.types import BATCH, bind, format_shape
 from fallline.ops import philox
 from fallline.ops.indexing import check_indices
 
@@ -180,7 +180,7 @@ class CompiledProgram:
         state = tuple(name for name in names if name not in rows)
         self._leaves = Leaves(rows=rows, state=state, step=step, seed=seed)
         self._instance = Instance(compile_graph(graph, sizes, self._leaves, shards))
-        self._types = {name: graph.inputs[name].type.dtype.value for name in rows}
+        self._types = {name: graph.inputs[name].type for name in rows}
         self._outputs = tuple(graph.outputs)
         self._rows = max(1, sizes.get(BATCH.name, 1))
         self._order = np.zeros(2 * order_stride(self._rows), dtype=np.int64)
@@ -196,7 +196,7 @@ class CompiledProgram:
     def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Compute the outputs."""
         with self._lock:
-            held = self._given(inputs)
+            held = self._given(inputs, self._rows)
             self._run(0, self._rows)
             del held
             return {name: self._instance.result(name) for name in self._outputs}
@@ -204,7 +204,7 @@ class CompiledProgram:
     def chunked(self, inputs: Mapping[str, Array], count: int) -> dict[str, Array]:
         """Compute outputs that have a row for each row of the inputs, for any number of rows, chunk by chunk."""
         with self._lock:
-            held = self._given(inputs)
+            held = self._given(inputs, count)
             parts: dict[str, list[Array]] = {name: [] for name in self._outputs}
             for start in range(0, count, self._rows):
                 size = min(self._rows, count - start)
@@ -215,18 +215,20 @@ class CompiledProgram:
             del held
             return {name: part[0] if len(part) == 1 else np.concatenate(part) for name, part in parts.items()}
 
-    def _given(self, inputs: Mapping[str, Array]) -> list[Array]:
-        """Copy in or bind the inputs; what is returned must live as long as the call."""
+    def _given(self, inputs: Mapping[str, Array], count: int) -> list[Array]:
+        """Copy in or bind the inputs for so many rows; what is returned must live as long as the call."""
         text, leaves = self.compiled.text, self._leaves
-        for name in (*text.inputs, *text.state):
-            if name not in inputs:
+        for name in (*text.inputs, *text.state, *((leaves.seed, leaves.step) if text.streams else ())):
+            if name is not None and name not in inputs:
                 given = ", ".join(inputs) or "none"
                 raise ArgumentError(f"the program needs the input {name!r}; given were {given}")
         held = []
         for name in text.inputs:
-            held.append(np.ascontiguousarray(inputs[name], dtype=self._types[name]))
+            held.append(np.ascontiguousarray(inputs[name], dtype=self._types[name].dtype.value))
+            _check_shape(name, held[-1], bind(self._types[name].shape, {BATCH.name: count}))
             self._instance.bind_rows(name, held[-1])
-        for name in text.state:
+        for name, layout in text.state.items():
+            _check_shape(name, inputs[name], layout.shape)
             self._instance.write(name, inputs[name])
         if leaves.seed is not None and leaves.seed in inputs:
             self._instance.seed(int(inputs[leaves.seed]))
@@ -238,6 +240,11 @@ class CompiledProgram:
         self._order[:] = start + max(size - 1, 0)
         self._order[:size] = np.arange(start, start + size)
         self._instance.run(self._order, self._scalars, self._step, self._threads)
+
+
+def _check_shape(name: str, value: Any, needed: tuple[int, ...]) -> None:
+    if np.shape(value) != needed:
+        raise ShapeError(f"input {name!r}: need shape {format_shape(needed)}, found {format_shape(np.shape(value))}")
 
 
 def _random_inputs(graph: Graph) -> tuple[str | None, str | None]:
