@@ -25,6 +25,10 @@ DEFAULT_LIMIT = 256
 MB = 1_000_000
 FORMAT = 1
 SUFFIX, UNFINISHED = ".code", ".part"
+LOOK_EVERY = 32
+"""Programs stored by this process between two looks through the folder, which other processes fill, too."""
+_seen: dict[Path, tuple[int, int]] = {}
+"""Folder → (programs that this process has stored there, bytes that lie there as far as it knows)."""
 STALE_SECONDS = 3600.0
 """An unfinished file this old was left behind by a process that is no more."""
 
@@ -84,7 +88,7 @@ class ObjectCache:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self._may_use():  # who made it, if not we?
                 self._write(self.folder / (key + SUFFIX), _packed(code))
-                self._trim()
+                self._trim_if_due(len(code))
         except OSError as reason:
             self._give_up(f"cannot be written ({reason.strerror or reason})")
 
@@ -141,17 +145,26 @@ class ObjectCache:
             _remove(unfinished)
             raise
 
-    def _trim(self) -> None:
-        entries = self.entries()
-        excess = sum(entry.size for entry in entries) - self.limit
-        for entry in entries:
-            if excess <= 0:
-                break
-            _remove(entry.path)
-            excess -= entry.size
+    def _trim_if_due(self, added: int) -> None:
+        """Looking through the folder takes milliseconds, so it is done at first, when it is full, and now and then."""
+        stores, size = _seen.get(self.folder, (0, 0))
+        if stores % LOOK_EVERY == 0 or size + added > self.limit:
+            size = self._trim() - added
+        _seen[self.folder] = (stores + 1, size + added)
         for left in self._files(UNFINISHED):
             if left.used < time.time() - STALE_SECONDS:
                 _remove(left.path)
+
+    def _trim(self) -> int:
+        """Remove the least recently used programs beyond the limit; the bytes that are left."""
+        entries = self.entries()
+        total = sum(entry.size for entry in entries)
+        for entry in entries:
+            if total <= self.limit:
+                break
+            _remove(entry.path)
+            total -= entry.size
+        return total
 
     def _files(self, suffix: str) -> list[Entry]:
         found = []

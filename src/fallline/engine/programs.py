@@ -149,6 +149,3 @@ def multiply_adds(graph: Graph, rows: int) -> int:
 
 def _bound(dim: Any, rows: int) -> int:
     return dim.factor * rows if isinstance(dim, SymbolicDim) else int(dim)
-
-
-__all__ = ["ENGINES", "ForwardProgram", "make_program", "multiply_adds", "rows_are_independent"]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from fallline.backprop.gradients import gradients
 from fallline.engine.compiled import CompiledProgram
 from fallline.engine.programs import rows_are_independent
+from fallline.engine.target import host_target, restricted, using_target
 from fallline.errors import FalllineError
 from fallline.ir.graph import Graph
 from fallline.ir.transform import retype_floats
@@ -231,7 +232,7 @@ DTYPES = st.sampled_from(["float32", "float64"])
 
 
 @settings(max_examples=60)
-@given(DTYPES, ROWS, SIZES, STEPS, st.sampled_from([1, 1, 1, 2, 3, 8]), st.integers(1, 3))
+@given(DTYPES, ROWS, SIZES, STEPS, st.sampled_from([1, 1, 1, 2, 3, 8]), st.integers(1, 3), st.booleans())
 def test_random_graphs_have_the_bits_of_the_contract(
     oracle: SimpleNamespace,
     dtype: str,
@@ -240,9 +241,12 @@ def test_random_graphs_have_the_bits_of_the_contract(
     steps: list[Step],
     shards: int,
     threads: int,
+    avx2: bool,
 ) -> None:
     made = Made(dtype, rows, sizes, steps, smooth=False)
-    program = CompiledProgram(made.graph, {"n": rows}, shards, threads)
+    host = host_target()
+    with using_target(restricted(host, "avx2") if avx2 and host.vector_bytes >= 32 else host):
+        program = CompiledProgram(made.graph, {"n": rows}, shards, threads)
     wanted = oracle.contract(made.graph, {"n": rows}, made.given, shards)
     oracle.all_same_bits(program(made.given), wanted)
     oracle.all_same_bits(program(made.given), wanted)  # whatever the first call has left in memory

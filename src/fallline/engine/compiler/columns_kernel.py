@@ -6,7 +6,7 @@ side by side. The epilogue computes what is made of the result alone, such as a 
 
 from fallline.engine.compiler.code import Value, i64
 from fallline.engine.compiler.evaluator import Evaluator
-from fallline.engine.compiler.groups import Group
+from fallline.engine.compiler.group import Group
 from fallline.engine.compiler.index import COLUMN, Index, own_indices
 from fallline.engine.compiler.sites import AcrossRows, AlongColumns
 from fallline.ir.graph import Node

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fallline.engine.compiler.code import BYTES, Code, Value, i64
-from fallline.engine.compiler.groups import Group, Grouping, Kind
+from fallline.engine.compiler.group import Group, Kind
+from fallline.engine.compiler.groups import Grouping
 from fallline.engine.compiler.index import COLUMN, VIEWS, Index, Indices, base_of, push
 from fallline.engine.compiler.layout import Layout, Memory
 from fallline.engine.compiler.llvm_emitter import LlvmEmitter

@@ -6,93 +6,24 @@ Cheap nodes made of stored tensors belong to no group: they are computed again w
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from fallline.engine.compiler.index import (
-    COLUMN,
-    VIEWS,
-    Index,
-    Indices,
-    base_of,
-    own_indices,
-    push,
-)
+from fallline.engine.compiler.copies import Copies
+from fallline.engine.compiler.costs import cost
+from fallline.engine.compiler.group import Group, Kind
+from fallline.engine.compiler.index import VIEWS, Index, Indices, base_of, own_indices, push
 from fallline.engine.compiler.simplify import Simplified
 from fallline.errors import CompileError
 from fallline.ir.graph import Node
 from fallline.ir.kernel import Contraction, Elementwise, IndexMap, Leaf, Random, Reduction, Scatter
 
-COST = {
-    "exp": 12,
-    "log": 16,
-    "tanh": 16,
-    "power": 60,
-    "erf": 24,
-    "random_uniform": 100,
-    "sigmoid": 14,
-    "softplus": 24,
-    "divide": 4,
-    "sqrt": 4,
-}
-"""Instructions of an op, roughly; 1 for those not named, 12 for other functions."""
-PLAIN = frozenset({
-    "absolute", "add", "cast", "equal", "less", "less_equal", "logical_and", "logical_not", "logical_or", "maximum",
-    "minimum", "multiply", "negate", "relu", "sign", "stop_gradient", "subtract", "where",
-})  # fmt: skip
 MOST_GATHERED = 40
 """Nodes in a loop over rows that others join only because they have the same rows."""
 INLINE_COST = 6
 """An elementwise node that costs no more than this is computed again rather than stored."""
 NARROW = 16
 """Products with fewer columns waste lanes, so that only the bias joins their epilogue."""
-
-
-class Kind(StrEnum):
-    """What a group's kernel loops over."""
-
-    ROWS = "rows"
-    COLUMNS = "columns"
-    PRODUCT = "product"
-    SCATTER = "scatter"
-    TRANSPOSE = "transpose"
-    COPY = "copy"
-
-
-@dataclass(eq=False)
-class Group:
-    """Nodes computed by one kernel.
-
-    Attributes:
-        number: in order of making; not of execution.
-        kind: what it loops over.
-        row_shape: the axes that are rows; for products all but the last, for column reductions none.
-        batch: how many of its rows belong to one row of the batch; 0 where its rows are no rows of the batch.
-        root: the product, reduction or scatter at its heart; the tensor that a copy copies.
-        nodes: in the order in which they can be computed, the root first.
-        stored: those whose values others need, or that are results.
-        stage: filled in by `stages.py`.
-    """
-
-    number: int
-    kind: Kind
-    row_shape: tuple[int, ...]
-    batch: int
-    root: Node | None
-    nodes: list[Node] = field(default_factory=list)
-    inputs: set["Group"] = field(default_factory=set)
-    stored: list[Node] = field(default_factory=list)
-    stage: int = 0
-
-    @property
-    def rows(self) -> int:
-        return math.prod(self.row_shape)
-
-    @property
-    def row_axes(self) -> int:
-        return len(self.row_shape)
 
 
 class Grouping:
@@ -114,10 +45,9 @@ class Grouping:
         self.row_inputs = {id(node) for node in row_inputs}
         self.groups: list[Group] = []
         self.owner: dict[int, Group] = {}
-        self.stored_views: set[int] = set()
         self.inlined: set[int] = set()
-        self.copied: set[int] = set()
-        self._decide_copies()
+        copies = Copies(self.nodes, self.row_inputs)
+        self.stored_views, self.copied = copies.stored_views, copies.copied
         self._outputs = [base_of(node, self.stored_views) for node in simplified.graph.outputs.values()]
         self.copied |= {id(node) for node in self._outputs} & self.row_inputs
         self.anchored = self._anchored()
@@ -359,51 +289,6 @@ class Grouping:
 
     # copies
 
-    def _decide_copies(self) -> None:
-        """Find the views that are stored as tensors of their own, and the inputs of which the batch's rows are copied.
-
-        They are known before any node is placed, so that every node that reads one waits for it.
-        """
-        for node in self.nodes:
-            form = node.op.kernel
-            if node.op.name == "reshape":
-                self._decide_reshape(node)
-            leading = (
-                isinstance(form, Reduction) and node.attributes["axes"] == (0,) and len(node.inputs[0].type.shape) == 2
-            )
-            by_number = isinstance(form, IndexMap) and node.op.name not in VIEWS
-            if isinstance(form, Contraction | Scatter) or leading or by_number:
-                bases = {id(base_of(parent, self.stored_views)) for parent in node.inputs}
-                self.copied |= bases & self.row_inputs
-            if isinstance(form, Contraction):
-                for operand in node.inputs:
-                    if not self._is_matrix(operand, right=operand is node.inputs[1]):
-                        self.stored_views.add(id(operand))
-
-    def _decide_reshape(self, node: Node) -> None:
-        """What a reshape moves between axes is a stored tensor, not a view of one."""
-        source = node.inputs[0]
-        if push(node, own_indices(node.type.shape, 0)) is not None:
-            return
-        if source.op.name in VIEWS:
-            self.stored_views.add(id(source))
-        elif id(source) in self.row_inputs:
-            self.copied.add(id(source))
-
-    def _is_matrix(self, operand: Node, right: bool) -> bool:
-        """Whether a product can read an operand where it lies; the right one needs neighbours side by side."""
-        rank = len(operand.type.shape)
-        indices: Indices | None = tuple(Index(f"x{axis}") for axis in range(rank))
-        view = operand
-        while view.op.name in VIEWS and id(view) not in self.stored_views and indices is not None:
-            indices = push(view, indices)
-            view = view.inputs[0]
-        if indices is None:
-            return operand.op.name == "reshape"
-        if not right or operand.type.shape[-1] == 1:
-            return True
-        return bool(indices) and indices[-1].token == f"x{rank - 1}" and indices[-1].scale == 1
-
     def _place_copy(self, node: Node) -> None:
         """A group that stores a view, or the batch's rows of an input of the data set, side by side."""
         shape: Any = node.type.shape
@@ -473,14 +358,3 @@ def _is_transposed(node: Node) -> bool:
             return True
         node = node.inputs[0]
     return False
-
-
-def cost(node: Node) -> int:
-    """Instructions of a node, roughly."""
-    if node.op.name in COST:
-        return COST[node.op.name]
-    return 1 if node.op.name in PLAIN else 12
-
-
-Sizes = Mapping[str, int]
-__all__ = ["COLUMN", "Group", "Grouping", "Kind", "cost"]

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fallline.engine.compiler.code import BYTES
-from fallline.engine.compiler.groups import Group, Grouping
+from fallline.engine.compiler.group import Group
+from fallline.engine.compiler.groups import Grouping
 from fallline.engine.compiler.index import VIEWS, own_indices, push, reshaped_strides
 from fallline.errors import CompileError
 from fallline.ir.graph import Node

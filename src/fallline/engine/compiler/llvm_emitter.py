@@ -4,8 +4,6 @@ Arithmetic is IEEE 754, round to nearest even, never reassociated and never cont
 written, and a fused multiply-add only where `fma` asks for one.
 """
 
-from collections.abc import Callable
-
 from fallline.engine.compiler.code import Code, Value, ir_type, literal
 from fallline.ir.types import DType
 
@@ -166,6 +164,3 @@ def _order(dtype: DType, kind: str) -> str:
     if dtype.is_float:
         return f"fcmp o{kind}"
     return f"icmp u{kind}" if dtype in (DType.BOOL, DType.UINT8) else f"icmp s{kind}"
-
-
-Body = Callable[..., Value]

@@ -3,8 +3,9 @@
 import math
 
 from fallline.engine.compiler.code import BYTES, Code, Value, i64
+from fallline.engine.compiler.costs import cost
 from fallline.engine.compiler.evaluator import Evaluator
-from fallline.engine.compiler.groups import Group, cost
+from fallline.engine.compiler.group import Group
 from fallline.engine.compiler.index import Index, own_indices
 from fallline.engine.compiler.product import Matrix, Product, emit_product, units
 from fallline.engine.compiler.sites import AcrossRows, AlongColumns

@@ -13,7 +13,6 @@ from fallline.engine.compiler.evaluator import (
     ARENA,
     BARRIER,
     KERNEL_PARAMETERS,
-    KEYS,
     PROFILE,
     ROWS,
     SCALARS,
@@ -22,13 +21,13 @@ from fallline.engine.compiler.evaluator import (
     Bindings,
     Evaluator,
 )
-from fallline.engine.compiler.groups import Group, Grouping, Kind, cost
+from fallline.engine.compiler.group import Group, Kind
+from fallline.engine.compiler.groups import Grouping
 from fallline.engine.compiler.index import base_of
 from fallline.engine.compiler.layout import Layout, Memory
 from fallline.engine.compiler.product_kernel import (
     emit_product_kernel,
     emit_transpose_kernel,
-    product_of,
     product_units,
     transpose_units,
 )
@@ -381,4 +380,3 @@ define void @run(ptr %context, i64 %thread, i64 %threads) {{
   ret void
 }}
 """
-__all__ = ["KEYS", "Kernel", "Leaves", "ProgramText", "cost", "product_of", "write_program"]

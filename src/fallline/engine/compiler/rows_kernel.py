@@ -7,9 +7,11 @@ wide ones row by row, sixteen columns at a time, in one pass over the columns fo
 import math
 from collections.abc import Callable
 
-from fallline.engine.compiler.code import BYTES, Value, i64, literal
+from fallline.engine.compiler.code import BYTES, Value, i64
+from fallline.engine.compiler.costs import cost
 from fallline.engine.compiler.evaluator import Block, Evaluator
-from fallline.engine.compiler.groups import Group, Grouping, Kind, cost
+from fallline.engine.compiler.group import Group, Kind
+from fallline.engine.compiler.groups import Grouping
 from fallline.engine.compiler.index import COLUMN, ZERO, Index, Indices, own_indices
 from fallline.engine.compiler.layout import order_stride
 from fallline.engine.compiler.sites import AcrossRows, AlongColumns
@@ -267,6 +269,3 @@ def _width(node: Node, group: Group) -> int:
 
 def _stored_wide(node: Node, group: Group) -> bool:
     return any(index != ZERO for index in own_indices(node.type.shape, group.row_axes)[group.row_axes :])
-
-
-__all__ = ["emit_rows", "halved_lanes", "is_narrow", "literal", "spilled", "units"]

@@ -4,7 +4,7 @@ import math
 
 from fallline.engine.compiler.code import BYTES, Value, i64
 from fallline.engine.compiler.evaluator import Evaluator
-from fallline.engine.compiler.groups import Group
+from fallline.engine.compiler.group import Group
 from fallline.engine.compiler.layout import Layout
 from fallline.ir.graph import Node
 from fallline.ir.kernel import LANES

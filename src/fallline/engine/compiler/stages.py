@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from fallline.engine.compiler.groups import Group, Grouping, Kind
+from fallline.engine.compiler.group import Group, Kind
+from fallline.engine.compiler.groups import Grouping
 from fallline.engine.compiler.index import VIEWS, Index, Indices, own_indices, push
 from fallline.engine.compiler.layout import reads
 from fallline.engine.compiler.rows_kernel import levels

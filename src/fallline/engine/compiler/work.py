@@ -4,7 +4,9 @@ import math
 from dataclasses import dataclass
 
 from fallline.engine.compiler.code import BYTES
-from fallline.engine.compiler.groups import Group, Grouping, Kind, cost
+from fallline.engine.compiler.costs import cost
+from fallline.engine.compiler.group import Group, Kind
+from fallline.engine.compiler.groups import Grouping
 from fallline.engine.compiler.layout import Layout, Memory, reads
 from fallline.ir.graph import Node
 from fallline.ir.kernel import LANES, Contraction, Elementwise, Random, Reduction
