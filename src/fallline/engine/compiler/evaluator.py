@@ -135,7 +135,9 @@ class Evaluator:
         """Whether a value without loop variables can be computed before the loops: nothing here is reduced for it."""
         if id(node) not in self._pure:
             form = node.op.kernel
-            if self._is_stored(node) or isinstance(form, Leaf):
+            if any(node is stored for stored in self.group.stored):  # read, perhaps, from where it will be stored
+                self._pure[id(node)] = False
+            elif self._is_stored(node) or isinstance(form, Leaf):
                 self._pure[id(node)] = True
             elif isinstance(form, Reduction | Contraction | Scatter | Random):
                 self._pure[id(node)] = False

@@ -16,7 +16,7 @@ from fallline.engine.compiler.index import COLUMN, ZERO, Index, Indices, own_ind
 from fallline.engine.compiler.layout import order_stride
 from fallline.engine.compiler.sites import AcrossRows, AlongColumns
 from fallline.ir.graph import Node
-from fallline.ir.kernel import LANES, Random, Reduction
+from fallline.ir.kernel import LANES, IndexMap, Random, Reduction
 from fallline.ir.types import DType
 
 ROWS_PER_UNIT = 16
@@ -97,13 +97,38 @@ def emit_rows(evaluator: Evaluator, group: Group) -> None:
 
 
 def _across(evaluator: Evaluator, group: Group, first: Value, last: Value) -> None:
-    """The last block may reach beyond the rows: there is room for it, and nobody reads what it leaves there."""
-    if group.rows < LANES:
-        with evaluator.code.when(evaluator.code.emit(f"icmp slt {first}, {last.text}", DType.BOOL)):
-            _block(evaluator, group, i64(0), group.rows)
-        return
-    with evaluator.code.loop(first, last, LANES) as loop:
-        _block(evaluator, group, loop.index, LANES)
+    """Whole blocks, and what is left of the rows. Where that is safe, the last block simply reaches beyond them."""
+    code = evaluator.code
+    reaches = group.rows >= LANES and _may_reach_beyond(evaluator.grouping, group)
+    whole = group.rows if reaches else group.rows // LANES * LANES
+    if whole:
+        until = code.call("llvm.smin.i64", [str(last), f"i64 {whole}"], DType.INT64) if whole < group.rows else last
+        with code.loop(first, until, LANES) as loop:
+            _block(evaluator, group, loop.index, LANES)
+    if whole < group.rows:
+        begun = code.emit(f"icmp sle {first}, {whole}", DType.BOOL)
+        with code.when(begun), code.when(code.emit(f"icmp slt i64 {whole}, {last.text}", DType.BOOL)):
+            _block(evaluator, group, i64(whole), group.rows - whole)
+
+
+def _may_reach_beyond(grouping: Grouping, group: Group) -> bool:
+    """Whether rows that do not exist can be computed: every tensor is read row by row as it lies, so that there is room.
+
+    Nobody reads what is stored for them.
+    """
+    rows = own_indices(group.row_shape, group.row_axes)
+    for node in group.nodes:
+        if isinstance(node.op.kernel, IndexMap):
+            return False
+        if isinstance(node.op.kernel, Random):
+            continue
+        for base, indices in grouping.references(node, group.row_axes):
+            if indices is None:
+                return False
+            own = indices[: group.row_axes] == rows and base.type.shape[: group.row_axes] == group.row_shape
+            if not own and any(index.token not in ("", COLUMN) for index in indices):
+                return False
+    return True
 
 
 def _block(evaluator: Evaluator, group: Group, row: Value, live: int) -> None:
