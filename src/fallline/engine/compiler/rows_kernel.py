@@ -112,7 +112,7 @@ def _across(evaluator: Evaluator, group: Group, first: Value, last: Value) -> No
 
 
 def _may_reach_beyond(grouping: Grouping, group: Group) -> bool:
-    """Whether rows that do not exist can be computed: every tensor is read row by row as it lies, so that there is room.
+    """Whether rows that do not exist can be computed: every tensor is read row by row, as it lies, so there is room.
 
     Nobody reads what is stored for them.
     """
