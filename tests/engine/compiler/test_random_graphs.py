@@ -231,7 +231,7 @@ ROWS = st.sampled_from([1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 40])
 DTYPES = st.sampled_from(["float32", "float64"])
 
 
-@settings(max_examples=60)
+@settings(max_examples=50)
 @given(DTYPES, ROWS, SIZES, STEPS, st.sampled_from([1, 1, 1, 2, 3, 8]), st.integers(1, 3), st.booleans())
 def test_random_graphs_have_the_bits_of_the_contract(
     oracle: SimpleNamespace,
