@@ -72,11 +72,8 @@ class Training:
 
     def scalars(self, steps: int) -> Array:
         """What each step is given, from the first on."""
-        memory, found = self.memory, []
-        for step in range(steps):
-            numbers, memory = self.update.scalar_values(step + 1, memory, 1.0)
-            found.append([self.batches.denominators(step, 1)[0], *numbers])
-        return np.array(found)
+        numbers, _ = self.update.scalar_values(1, self.memory, np.ones(steps))
+        return np.column_stack([self.batches.denominators(0, steps), numbers])
 
     def by_hand(self, steps: int) -> tuple[list[float], dict[str, Array]]:
         """The losses, and weights, buffers and state after the last step."""

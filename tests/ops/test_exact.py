@@ -88,6 +88,14 @@ def test_powers_that_everybody_knows() -> None:
     assert exact.power(9.0, 0.5) == pytest.approx(3.0, rel=1e-15)
 
 
+def test_powers_and_cosines_of_many_have_the_bits_of_each() -> None:
+    exponents = [*range(70), 1023, 1024, 46_341, 10**6, 2**31 - 1]
+    for base in (0.9, 0.999, 0.0, 1.0, 3.0, 0.1):
+        assert exact.powers(base, exponents).tolist() == [exact.power(base, n) for n in exponents]
+    angles = [*np.linspace(-4.5, 4.5, 2001), 0.25, 0.5, 0.75, -0.25, 1e15, math.pi]
+    assert exact.cos_pi_of(angles).tolist() == [exact.cos_pi(x) for x in angles]
+
+
 def cosine(x: float) -> Fraction:
     """cos(π·x) by the series, without any reduction, to 40 digits for |x| ≤ 6."""
     with localcontext() as context:

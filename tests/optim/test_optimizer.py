@@ -40,6 +40,18 @@ def same(a: Any, b: Any) -> bool:
     return first.dtype == second.dtype and first.shape == second.shape and first.tobytes() == second.tobytes()
 
 
+@pytest.mark.parametrize("opt", [*ALL, optim.RAdam(0.1, groups={"*.bias": 0.5}), optim.NAdam(0.01)], ids=repr)
+@pytest.mark.parametrize("first", [1, 4, 1000])
+def test_the_scalars_of_many_steps_have_the_bits_of_each(opt: optim.Optimizer, first: int) -> None:
+    memory = opt.init(network())["memory"]
+    factors = np.random.default_rng(2).uniform(0.1, 1.0, 9)
+    found, found_memory = opt.scalars_of_steps(first, memory, factors)
+    for place, factor in enumerate(factors.tolist()):
+        expected, memory = opt.step_scalars(first + place, memory, factor)
+        assert {pattern: {n: v[place] for n, v in numbers.items()} for pattern, numbers in found.items()} == expected
+    assert found_memory == memory
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("opt", ALL, ids=repr)
 def test_update_is_pure_and_keeps_dtypes_shapes_and_order(opt: optim.Optimizer, dtype: str) -> None:

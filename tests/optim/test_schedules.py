@@ -18,6 +18,24 @@ def values(schedule: optim.Schedule, *steps: int, per_epoch: int = 10, total: in
     return [schedule.factor(step, per_epoch, total) for step in steps]
 
 
+MANY = [
+    optim.Constant(), optim.StepDecay(2, factor=0.5), optim.ExponentialDecay(0.9), optim.Cosine(final=0.1),
+    optim.CosineRestarts(1, multiply=2), optim.OneCycle(), optim.OneCycle(warmup=0), optim.OneCycle(warmup=1, start=0),
+    optim.Warmup(0.5, then=optim.Cosine()), optim.ReduceOnPlateau(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("schedule", MANY, ids=repr)
+@given(st.integers(0, 130), st.integers(0, 60), st.integers(1, 40), st.integers(1, 120))
+def test_the_factors_of_many_steps_have_the_bits_of_each(
+    schedule: optim.Schedule, first: int, count: int, per_epoch: int, total: int
+) -> None:
+    state = schedule.initial_state()
+    found = schedule.factors(first, count, per_epoch, total, state)
+    assert found.dtype == "float64"
+    assert found.tolist() == [schedule.factor(step, per_epoch, total, state) for step in range(first, first + count)]
+
+
 def test_constant() -> None:
     assert values(optim.Constant(), 0, 57, 10**9) == [1.0, 1.0, 1.0]
 

@@ -102,12 +102,16 @@ def steppers(
     rows = Rows(x, LABELS, WEIGHT)
     batches = Batches(rows, 7, 3, options.pop("shuffle", True))
     shards = options.pop("shards", 1)
+
+    def factors(first: int, count: int) -> Array:
+        return np.array([factor(step) for step in range(first, first + count)])
+
     program = StepProgram(net, rows, nn.losses.get("cross_entropy"), shards=shards, engine="reference")
     weights = net.parameters()
     start = Snapshot(weights, net.buffers(), optimizer.init(weights))
     update = with_update(program.graph, optimizer, **options)
-    compiled = CompiledStepper(update, batches, start, factor, epochs=WalkedEpochs, threads=3, shards=shards)
-    return ReferenceStepper(program, optimizer, batches, start, factor, **options), compiled
+    compiled = CompiledStepper(update, batches, start, factors, epochs=WalkedEpochs, threads=3, shards=shards)
+    return ReferenceStepper(program, optimizer, batches, start, factors, **options), compiled
 
 
 def assert_equal(one: Snapshot, other: Snapshot) -> None:

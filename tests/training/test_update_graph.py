@@ -64,9 +64,9 @@ def one_step(
     update: UpdateGraph, weights: Any, grads: Any, state: Any, memory: Any, factor: float
 ) -> tuple[dict[str, Array], Any]:
     """The outputs of a step, and the memory after it."""
-    numbers, memory = update.scalar_values(state["step"] + 1, memory, factor)
+    numbers, memory = update.scalar_values(state["step"] + 1, memory, np.array([factor]))
     given_now = update.state_inputs(weights, {}, state) | {f"@{name}": g for name, g in grads.items()}
-    return walk(update.graph, given_now | dict(zip(update.scalars, numbers, strict=True))), memory
+    return walk(update.graph, given_now | dict(zip(update.scalars, numbers[0], strict=True))), memory
 
 
 def assert_steps_agree(
@@ -262,8 +262,8 @@ def test_names_of_inputs_and_outputs() -> None:
         "@*:lr/(1-beta1^t)", "@*:1/sqrt(1-beta2^t)",
         "@*.weight:lr/(1-beta1^t)", "@*.weight:1/sqrt(1-beta2^t)", "@*.weight:1-lr*weight_decay",
     }, "the decay of weights that do not decay is not asked for"  # fmt: skip
-    numbers, memory = update.scalar_values(1, {}, 0.5)
-    values = dict(zip(update.scalars, numbers, strict=True))
+    numbers, memory = update.scalar_values(1, {}, np.array([0.5]))
+    values = dict(zip(update.scalars, numbers[0], strict=True))
     assert values["@*.weight:1-lr*weight_decay"] == 1.0 - 0.01 * 0.5 * 0.1
     assert memory == {}
 
@@ -304,8 +304,8 @@ def test_a_whole_step_of_a_network(dtype: str) -> None:
     for step, count in enumerate([9, 4, 9]):
         batch = data.take(slice(count))
         given_now = program.inputs(batch, update.state_inputs(weights, buffers, state), count * 0.7, 5, step)
-        numbers, _ = update.scalar_values(step + 1, state["memory"], 1.0)
-        from_graph = given_now | dict(zip(update.scalars, numbers, strict=True))
+        numbers, _ = update.scalar_values(step + 1, state["memory"], np.ones(1))
+        from_graph = given_now | dict(zip(update.scalars, numbers[0], strict=True))
         found = reference(update.graph, from_graph, count)
         result = program(batch, {**weights, **buffers}, count * 0.7, 5, step)
         weights, state = optimizer.update(weights, result.gradients, state)

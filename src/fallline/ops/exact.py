@@ -102,6 +102,18 @@ def exp(x: ArrayLike) -> Any:
         return np.ldexp(value, n.astype(np.int64))
 
 
+def powers(base: float, exponents: ArrayLike) -> Float64Array:
+    """base^n for base > 0 and whole n from 0 to 2³¹ − 1: each with the bits of `power(base, n)`."""
+    n = np.asarray(exponents, dtype=np.int64)
+    result: Float64Array = np.ones(n.shape)
+    square = float(base)
+    for bit in range(int(n.max(initial=0)).bit_length()):
+        with np.errstate(over="ignore"):
+            result = np.where((n >> bit) & 1, result * square, result)
+        square *= square
+    return result
+
+
 def power(base: float, exponent: float) -> float:
     """base^exponent for base > 0: integer exponents by squaring, others as exp(exponent·log base).
 
@@ -118,6 +130,17 @@ def power(base: float, exponent: float) -> float:
     return float(exp(exponent * float(log(base))))
 
 
+def cos_pi_of(x: ArrayLike) -> Float64Array:
+    """`cos_pi` of each element, with the same bits."""
+    t = np.abs(np.asarray(x, dtype=np.float64)) % 2.0
+    t = np.where(t > 1.0, 2.0 - t, t)
+    negative = t > 0.5
+    t = np.where(negative, 1.0 - t, t)
+    far = t > 0.25
+    found: Float64Array = np.where(far, _taylor(math.pi * (0.5 - t), first=1), _taylor(math.pi * t, first=0))
+    return np.where(negative, -found, found)
+
+
 def cos_pi(x: float) -> float:
     """cos(π·x), for a cosine schedule: reduced to |t| ≤ ¼ of a turn, then Taylor in Horner form."""
     t = abs(float(x)) % 2.0  # an exact remainder
@@ -130,7 +153,7 @@ def cos_pi(x: float) -> float:
     return _taylor(math.pi * t, first=0)
 
 
-def _taylor(angle: float, first: int) -> float:
+def _taylor(angle: Any, first: int) -> Any:
     """Σ ±angle^k/k! over k = first, first+2, …: cosine for first = 0, sine for first = 1."""
     square = angle * angle
     total = 0.0

@@ -1,8 +1,9 @@
 """Adam and AdamW: steps of momentum divided by the root of a running average of squares."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from fallline.ops.functions import maximum, sqrt
 from fallline.optim.groups import Groups
@@ -24,11 +25,11 @@ from fallline.optim.rule import (
 )
 
 
-def _adam_scalars(hyper: Hypers, t: int, memory: Memory) -> tuple[Scalars, Memory]:
+def _adam_scalars(hyper: Hypers, t: Any, memory: Memory) -> tuple[Scalars, Memory]:
     first, second = corrections(hyper, t)
     return {
         "lr/(1-beta1^t)": hyper["lr"] / first,
-        "1/sqrt(1-beta2^t)": 1.0 / math.sqrt(second),
+        "1/sqrt(1-beta2^t)": 1.0 / np.sqrt(second),
         "1-lr*weight_decay": 1.0 - hyper["lr"] * hyper["weight_decay"],
     }, memory
 

@@ -24,7 +24,7 @@ from fallline.optim.rule import (
 )
 
 
-def _adagrad_scalars(hyper: Hypers, t: int, memory: Memory) -> tuple[Scalars, Memory]:
+def _adagrad_scalars(hyper: Hypers, t: Any, memory: Memory) -> tuple[Scalars, Memory]:
     return {"lr": hyper["lr"] / (1.0 + (t - 1) * hyper["lr_decay"])}, memory
 
 

@@ -8,6 +8,8 @@ Both start at zero; the corrections of their bias towards it, 1−β₁ᵗ and 1
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from fallline.ops import exact
 from fallline.optim.hyper import Hyper, Hypers
 from fallline.optim.rule import Slot, Slots, Value, decayed_gradient
@@ -27,10 +29,15 @@ def moments(g: Value, state: Slots, k: Mapping[str, Any]) -> tuple[Value, Value]
     return m, v
 
 
-def corrections(hyper: Hypers, t: int) -> tuple[float, float]:
-    """(1 − β₁ᵗ, 1 − β₂ᵗ)."""
+def corrections(hyper: Hypers, t: Any) -> tuple[Any, Any]:
+    """(1 − β₁ᵗ, 1 − β₂ᵗ), of one step or of an array of steps."""
     beta1, beta2 = hyper["betas"]
-    return 1.0 - exact.power(beta1, t), 1.0 - exact.power(beta2, t)
+    return 1.0 - power(beta1, t), 1.0 - power(beta2, t)
+
+
+def power(base: float, t: Any) -> Any:
+    """baseᵗ, of one step or of an array of steps, with the same bits."""
+    return exact.powers(base, t) if isinstance(t, np.ndarray) else exact.power(base, t)
 
 
 def decay(w: Value, g: Value, k: Mapping[str, Any]) -> tuple[Value, Value]:

@@ -23,7 +23,7 @@ from fallline.optim.rule import (
 )
 
 
-def _nadam_scalars(hyper: Hypers, t: int, memory: Memory) -> tuple[Scalars, Memory]:
+def _nadam_scalars(hyper: Hypers, t: Any, memory: Memory) -> tuple[Scalars, Memory]:
     beta1, psi, lr = hyper["betas"][0], hyper["momentum_decay"], hyper["lr"]
     mu = beta1 * (1.0 - 0.5 * exact.power(0.96, t * psi))
     mu_next = beta1 * (1.0 - 0.5 * exact.power(0.96, (t + 1) * psi))

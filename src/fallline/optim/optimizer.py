@@ -101,10 +101,48 @@ class Optimizer:
         for group in reversed(self._groups):  # so that a user's own "*" group outranks the rest's
             hyper = {**group.hyper, "lr": group.hyper["lr"] * lr_factor}
             before = dict(memory.get(group.pattern, self.rule.initial_memory))
-            scalars[group.pattern], after = self.rule.scalars(hyper, step, before)
+            found, after = self.rule.scalars(hyper, step, before)
+            scalars[group.pattern] = {name: float(value) for name, value in found.items()}
             if group.pattern in memory:
                 remembered[group.pattern] = after
         return scalars, remembered
+
+    def scalars_of_steps(
+        self, first: int, memory: Mapping[str, Memory], lr_factors: Array
+    ) -> tuple[dict[str, dict[str, Array]], Mapping[str, Memory]]:
+        """`step_scalars` of several steps, with the same bits: found together where the rule remembers nothing.
+
+        Args:
+            first: t of the first step, counted from 1.
+            memory: from the state.
+            lr_factors: what the schedule multiplies η with in each step, (steps,), ≥ 0.
+
+        Returns:
+            Pattern → scalar → (steps,) float64, and the memory after the last step.
+        """
+        lr_factors = np.asarray(lr_factors, dtype=np.float64)
+        for bad in lr_factors[~(np.isfinite(lr_factors) & (lr_factors >= 0.0))][:1]:
+            _LR_FACTOR.validated(f"{self._call}.update", float(bad))
+        if self.rule.memory:
+            return self._one_after_the_other(first, memory, lr_factors)
+        steps, scalars = np.arange(first, first + len(lr_factors)), {}
+        for group in reversed(self._groups):
+            found, _ = self.rule.scalars({**group.hyper, "lr": group.hyper["lr"] * lr_factors}, steps, {})
+            scalars[group.pattern] = {name: np.broadcast_to(value, steps.shape) for name, value in found.items()}
+        return scalars, memory
+
+    def _one_after_the_other(
+        self, first: int, memory: Mapping[str, Memory], lr_factors: Array
+    ) -> tuple[dict[str, dict[str, Array]], Mapping[str, Memory]]:
+        found: dict[str, dict[str, list[float]]] = {}
+        for step, factor in enumerate(lr_factors.tolist(), first):
+            scalars, memory = self.step_scalars(step, memory, factor)
+            for pattern, numbers in scalars.items():
+                for name, value in numbers.items():
+                    found.setdefault(pattern, {}).setdefault(name, []).append(value)
+        return {
+            pattern: {name: np.array(values) for name, values in numbers.items()} for pattern, numbers in found.items()
+        }, memory
 
     def update(
         self, weights: Weights, grads: Weights, state: State, lr_factor: float = 1.0

@@ -1,14 +1,14 @@
 """RAdam: Adam that waits until its running average of squares can be trusted."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from fallline.ops import exact
+import numpy as np
+
 from fallline.ops.functions import sqrt, where
 from fallline.optim.groups import Groups
 from fallline.optim.hyper import Hypers
-from fallline.optim.moments import DECOUPLED, FIRST, SECOND, corrections, decay, moments
+from fallline.optim.moments import DECOUPLED, FIRST, SECOND, corrections, decay, moments, power
 from fallline.optim.optimizer import Optimizer
 from fallline.optim.rule import (
     Memory,
@@ -24,16 +24,20 @@ from fallline.optim.rule import (
 )
 
 
-def _radam_scalars(hyper: Hypers, t: int, memory: Memory) -> tuple[Scalars, Memory]:
+def _radam_scalars(hyper: Hypers, t: Any, memory: Memory) -> tuple[Scalars, Memory]:
     beta2, lr = hyper["betas"][1], hyper["lr"]
     first, second = corrections(hyper, t)
     rho_max = 2.0 / (1.0 - beta2) - 1.0
-    rho = rho_max - 2.0 * t * exact.power(beta2, t) / second
+    rho = rho_max - 2.0 * t * power(beta2, t) / second
     rate, rectified = lr / first, rho > 5.0
-    if rectified:
-        r = math.sqrt((rho - 4.0) * (rho - 2.0) * rho_max / ((rho_max - 4.0) * (rho_max - 2.0) * rho))
-        rate = rate * r * math.sqrt(second)
-    return {"rate": rate, "rectified": float(rectified), "1-lr*weight_decay": 1.0 - lr * hyper["weight_decay"]}, memory
+    with np.errstate(invalid="ignore", divide="ignore"):  # where ρ ≤ 5, which takes the other rate
+        r = np.sqrt((rho - 4.0) * (rho - 2.0) * rho_max / ((rho_max - 4.0) * (rho_max - 2.0) * rho))
+        rate = np.where(rectified, rate * r * np.sqrt(second), rate)
+    return {
+        "rate": rate,
+        "rectified": np.where(rectified, 1.0, 0.0),
+        "1-lr*weight_decay": 1.0 - lr * hyper["weight_decay"],
+    }, memory
 
 
 def _radam_step(w: Value, g: Value, state: Slots, k: Mapping[str, Any]) -> tuple[Value, Slots]:

@@ -14,7 +14,7 @@ from fallline.optim.hyper import validated as validated_hypers
 
 Value = Any  # a NumPy array, or a symbolic tensor while the step is traced into a program
 Slots = dict[str, Value]
-Scalars = dict[str, float]
+Scalars = dict[str, Any]  # float64 numbers, or arrays with one for each step
 Memory = dict[str, float]
 
 
@@ -47,8 +47,9 @@ class UpdateRule:
         hypers: the hyper-parameters; the first is the learning rate `lr`.
         slots: the state arrays per weight.
         scalars: (hyper, t, memory) → (scalars, memory): what changes from step to step (η, bias corrections),
-            as Python floats. t counts from 1; hyper["lr"] is η, the schedule's factor included. Float64, with
-            + − × ÷ √ and `ops.exact` only, because it reaches the weights.
+            in float64. t counts from 1; hyper["lr"] is η, the schedule's factor included. With + − × ÷ √ and
+            `ops.exact` only, because it reaches the weights. Without `memory`, t and hyper["lr"] may be arrays of
+            several steps, and each number must then have the bits that its step alone gives.
         step: (w, g, state, k) → (w, state), for one weight. `k` holds the hyper-parameters, fixed for a run, and
             over them the scalars of this step. Pure, written with operators and `ops.functions`, so that the same
             function is called on arrays and traced into a program. Scalars meet tensors only, never one another:
@@ -62,7 +63,7 @@ class UpdateRule:
     paper: str
     hypers: tuple[Hyper, ...]
     slots: tuple[Slot, ...]
-    scalars: Callable[[Hypers, int, Memory], tuple[Scalars, Memory]]
+    scalars: Callable[[Hypers, Any, Memory], tuple[Scalars, Memory]]
     step: Callable[[Value, Value, Slots, Mapping[str, Any]], tuple[Value, Slots]]
     memory: tuple[tuple[str, float], ...] = ()
     objection: Callable[[Hypers], str] = _no_objection
@@ -161,7 +162,7 @@ def momentum(default: float = 0.0) -> Hyper:
     return Hyper("momentum", default, 0.0, 1.0, "μ: how much of the last step's direction is kept", high_open=True)
 
 
-def rate_only(hyper: Hypers, t: int, memory: Memory) -> tuple[Scalars, Memory]:
+def rate_only(hyper: Hypers, t: Any, memory: Memory) -> tuple[Scalars, Memory]:
     """The scalars of a rule in which nothing but η changes."""
     return {"lr": hyper["lr"]}, memory
 

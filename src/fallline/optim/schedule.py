@@ -12,10 +12,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fallline.errors import ArgumentError, nearest
 from fallline.ops import exact
 from fallline.optim.hyper import Hyper, validated
 
+Array = NDArray[np.float64]
 State = dict[str, Any]
 
 SCHEDULES: dict[str, type["Schedule"]] = {}
@@ -24,6 +28,12 @@ SCHEDULES: dict[str, type["Schedule"]] = {}
 def in_steps(epochs: float, steps_per_epoch: int) -> int:
     """A length in epochs as a whole number of steps: the nearest, but at least 1 unless the length is 0."""
     return max(1, round(epochs * steps_per_epoch)) if epochs > 0.0 else 0
+
+
+def half_cosines(fractions: Array, start: float, end: float) -> Array:
+    """`half_cosine` of each fraction, with the same bits."""
+    bounded = np.minimum(np.maximum(fractions, 0.0), 1.0)
+    return end + (start - end) * (0.5 * (1.0 + exact.cos_pi_of(bounded)))
 
 
 def half_cosine(fraction: float, start: float, end: float) -> float:
@@ -60,6 +70,13 @@ class Schedule(ABC):
         Returns:
             A number from 0 to 1.
         """
+
+    def factors(
+        self, first: int, count: int, steps_per_epoch: int, total_steps: int, state: State | None = None
+    ) -> Array:
+        """`factor` of `count` steps from `first` on, (count,) float64: the same bits, found together."""
+        steps = range(first, first + count)
+        return np.array([self.factor(step, steps_per_epoch, total_steps, state) for step in steps], dtype=np.float64)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "Schedule":

@@ -3,10 +3,22 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from fallline.errors import ArgumentError, KindError
 from fallline.ops import exact
 from fallline.optim.hyper import Hyper, validated
-from fallline.optim.schedule import SCHEDULES, Schedule, State, by_name, from_config, half_cosine, in_steps
+from fallline.optim.schedule import (
+    SCHEDULES,
+    Array,
+    Schedule,
+    State,
+    by_name,
+    from_config,
+    half_cosine,
+    half_cosines,
+    in_steps,
+)
 
 __all__ = [
     "SCHEDULES",
@@ -38,6 +50,11 @@ class Constant(Schedule):
 
     def factor(self, step: int, steps_per_epoch: int, total_steps: int, state: State | None = None) -> float:
         return 1.0
+
+    def factors(
+        self, first: int, count: int, steps_per_epoch: int, total_steps: int, state: State | None = None
+    ) -> Array:
+        return np.ones(count)
 
 
 class StepDecay(Schedule):
@@ -95,6 +112,11 @@ class Cosine(Schedule):
 
     def factor(self, step: int, steps_per_epoch: int, total_steps: int, state: State | None = None) -> float:
         return half_cosine(step / max(total_steps, 1), 1.0, self._values["final"])
+
+    def factors(
+        self, first: int, count: int, steps_per_epoch: int, total_steps: int, state: State | None = None
+    ) -> Array:
+        return half_cosines(np.arange(first, first + count) / max(total_steps, 1), 1.0, self._values["final"])
 
 
 class CosineRestarts(Schedule):
@@ -163,6 +185,15 @@ class OneCycle(Schedule):
         if step < rising:
             return half_cosine(step / rising, self._values["start"], 1.0)
         return half_cosine((step - rising) / max(total_steps - rising, 1), 1.0, self._values["final"])
+
+    def factors(
+        self, first: int, count: int, steps_per_epoch: int, total_steps: int, state: State | None = None
+    ) -> Array:
+        steps = np.arange(first, first + count)
+        rising = round(self._values["warmup"] * total_steps)
+        up = half_cosines(steps / max(rising, 1), self._values["start"], 1.0)
+        down = half_cosines((steps - rising) / max(total_steps - rising, 1), 1.0, self._values["final"])
+        return np.where(steps < rising, up, down)
 
 
 class Warmup(Schedule):
@@ -239,6 +270,11 @@ class ReduceOnPlateau(Schedule):
 
     def factor(self, step: int, steps_per_epoch: int, total_steps: int, state: State | None = None) -> float:
         return float(state["factor"]) if state else 1.0
+
+    def factors(
+        self, first: int, count: int, steps_per_epoch: int, total_steps: int, state: State | None = None
+    ) -> Array:
+        return np.full(count, self.factor(first, steps_per_epoch, total_steps, state))
 
     def initial_state(self) -> State:
         return {"factor": 1.0, "best": None, "epochs_without_improvement": 0}

@@ -89,7 +89,7 @@ class Training:
         # The graph of a step, and its walk, in which a bad number's origin is looked for whatever the engine.
         self.program = StepProgram(self.net, self.rows, self.loss, dtype=s.dtype, shards=s.shards, engine=REFERENCE)
         self.stepper = make_stepper(
-            s.engine, self.program, self.optimizer, self.batches, self.now, self._factor,
+            s.engine, self.program, self.optimizer, self.batches, self.now, self._factors,
             clip_value=s.clip_value, clip_norm=s.clip_norm, threads=s.threads, shards=s.shards,
         )  # fmt: skip
         self.run.engine = self.run.config["engine"] = self.stepper.engine
@@ -178,10 +178,15 @@ class Training:
             self._tell("on_step_end", number)
         self.step += len(losses)
 
-    def _factor(self, step: int) -> float:
+    def _factors(self, first: int, count: int) -> Array:
+        """What the schedule multiplies the learning rate with in some steps."""
         s = self.settings
         total = s.epochs * self.steps_per_epoch
-        return s.schedule.factor(step, self.steps_per_epoch, total, self.schedule_state)
+        return s.schedule.factors(first, count, self.steps_per_epoch, total, self.schedule_state)
+
+    def _rate(self, step: int) -> float:
+        """The learning rate η of a step."""
+        return self.optimizer.lr * float(self._factors(step, 1)[0])
 
     def _after_epoch(self, epoch: int, loss: float, seconds: float) -> None:
         s, run = self.settings, self.run
@@ -193,7 +198,7 @@ class Training:
             for metric in s.metrics:
                 run.record(f"validation_{metric.name}", metric(outputs, self.validation.y))
         self._measure_training(epoch)
-        run.record("learning_rate", self.optimizer.lr * self._factor(self.step))
+        run.record("learning_rate", self._rate(self.step))
         run.record("seconds", seconds)
         run.epochs = epoch + 1
         self.schedule_state = s.schedule.observe(self.schedule_state, score)
@@ -284,7 +289,7 @@ class Training:
 
     def _went_bad(self, what: str, step: int) -> None:
         """Stop, and say what happened, which weights are kept (see `_conclude`) and what may help."""
-        rate = self.optimizer.lr * self._factor(step)
+        rate = self._rate(step)
         kept = f"the weights after epoch {self.good_epochs}" if self.good_epochs else "the initial weights"
         if self.settings.restore_best and self.run.best_epoch is not None and self.settings.until != "converged":
             kept = f"the weights of the best epoch, {self.run.best_epoch + 1},"

@@ -16,16 +16,13 @@ from fallline.engine.programs import COMPILED, REFERENCE, warn_of_fallback
 from fallline.errors import CompileError
 from fallline.nn.trace import DENOMINATOR, SAMPLE_WEIGHT, SEED, STEP, X, Y
 from fallline.optim import Optimizer, clip_by_global_norm, clip_by_value
-from fallline.optim.hyper import Hyper
 from fallline.training.batches import Batches
 from fallline.training.step import LOSS, StepProgram
 from fallline.training.update_graph import UpdateGraph, slot_name, with_update
 
 Array = NDArray[Any]
-Factor = Callable[[int], float]
-"""Step → what the schedule multiplies the learning rate with."""
-
-_FACTOR = Hyper("lr_factor", 1.0, 0.0, None, "what a schedule multiplies η with")
+Factors = Callable[[int, int], Array]
+"""(first step, count) → what the schedule multiplies the learning rate with in each, (count,)."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ class ReferenceStepper:
         optimizer: the update rule.
         batches: the rows of each step.
         start: weights, buffers and state at the first step.
-        factor: the schedule's factor of a step.
+        factors: the schedule's, of some steps.
         clip_value, clip_norm: as `fit` has them.
     """
 
@@ -98,13 +95,13 @@ class ReferenceStepper:
         optimizer: Optimizer,
         batches: Batches,
         start: Snapshot,
-        factor: Factor,
+        factors: Factors,
         *,
         clip_value: float | None = None,
         clip_norm: float | None = None,
     ) -> None:
         self._program, self._optimizer, self._batches, self._now = program, optimizer, batches, start
-        self._factor, self._clip_value, self._clip_norm = factor, clip_value, clip_norm
+        self._factors, self._clip_value, self._clip_norm = factors, clip_value, clip_norm
 
     def run(self, first_step: int, count: int) -> Array:
         """See `Stepper`."""
@@ -126,7 +123,7 @@ class ReferenceStepper:
             gradients = clip_by_value(gradients, self._clip_value)
         if self._clip_norm is not None:
             gradients, _ = clip_by_global_norm(gradients, self._clip_norm)
-        weights, state = self._optimizer.update(now.weights, gradients, now.state, self._factor(step))
+        weights, state = self._optimizer.update(now.weights, gradients, now.state, float(self._factors(step, 1)[0]))
         self._now = Snapshot(weights, {**now.buffers, **result.buffers}, state)
         return result.loss
 
@@ -149,7 +146,7 @@ class CompiledStepper:
         update: the graph of a step with its update.
         batches: the rows of each step.
         start: weights, buffers and state at the first step.
-        factor: the schedule's factor of a step.
+        factors: the schedule's, of some steps.
         epochs: makes the native program: `engine.epochs.Epochs`.
         threads: how many run each step; None lets the engine choose.
         shards: fixed slices of a batch over which gradients are summed.
@@ -165,16 +162,14 @@ class CompiledStepper:
         update: UpdateGraph,
         batches: Batches,
         start: Snapshot,
-        factor: Factor,
+        factors: Factors,
         *,
         epochs: Callable[..., Any],
         threads: int | None = None,
         shards: int = 1,
     ) -> None:
-        self._update, self._batches, self._last, self._factor = update, batches, start, factor
+        self._update, self._batches, self._last, self._factors = update, batches, start, factors
         self._step, self._memory = int(start.state["step"]), start.state["memory"]
-        self._call = f"optim.{type(update.optimizer).__name__}.update"
-        self._known_factor, self._known_numbers = math.nan, list[float]()
         rows = {X: batches.rows.x, Y: batches.rows.y}
         if batches.rows.weight is not None:
             rows[SAMPLE_WEIGHT] = batches.rows.weight
@@ -214,19 +209,10 @@ class CompiledStepper:
 
     def _scalars(self, first_step: int, count: int) -> Array:
         """What each step is given: its loss's denominator, then the rule's scalars, (count, scalars)."""
-        update, memory, found = self._update, self._memory, []
-        rows = np.empty((count, 1 + len(update.scalars)))
+        factors = self._factors(first_step, count)
+        rows = np.empty((count, 1 + len(self._update.scalars)))
         rows[:, 0] = self._batches.denominators(first_step, count)
-        for step in range(first_step, first_step + count):
-            factor = self._factor(step)
-            if new := factor != self._known_factor:
-                self._known_factor = _FACTOR.validated(self._call, factor)
-            if new or not update.rate_only:
-                self._known_numbers, memory = update.scalar_values(step + 1, memory, self._known_factor)
-            found.append(self._known_numbers)
-        if update.scalars:
-            rows[:, 1:] = found
-        self._memory = memory
+        rows[:, 1:], self._memory = self._update.scalar_values(first_step + 1, self._memory, factors)
         return rows
 
     def snapshot(self) -> Snapshot:
@@ -254,7 +240,7 @@ def make_stepper(
     optimizer: Optimizer,
     batches: Batches,
     start: Snapshot,
-    factor: Factor,
+    factors: Factors,
     *,
     clip_value: float | None,
     clip_norm: float | None,
@@ -267,7 +253,7 @@ def make_stepper(
             from fallline.engine.epochs import Epochs
 
             update = with_update(program.graph, optimizer, clip_value, clip_norm)
-            return CompiledStepper(update, batches, start, factor, epochs=Epochs, threads=threads, shards=shards)
+            return CompiledStepper(update, batches, start, factors, epochs=Epochs, threads=threads, shards=shards)
         except (CompileError, ImportError) as error:
             warn_of_fallback(error)
-    return ReferenceStepper(program, optimizer, batches, start, factor, clip_value=clip_value, clip_norm=clip_norm)
+    return ReferenceStepper(program, optimizer, batches, start, factors, clip_value=clip_value, clip_norm=clip_norm)

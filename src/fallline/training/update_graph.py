@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fallline.ir.graph import Graph, Node, nodes_by
 from fallline.ops.leaf import make_input
 from fallline.ops.tensor import Tensor
 from fallline.optim import Optimizer, clip_by_global_norm, clip_by_value
-from fallline.optim.rule import Memory, rate_only
+from fallline.optim.rule import Memory
 from fallline.training.step import GRADIENT, LOSS, UPDATED
 
 Array = NDArray[Any]
@@ -55,23 +56,21 @@ class UpdateGraph:
         """Weights, buffers and the optimizer's arrays by input."""
         return {**weights, **buffers, **{slot_name(slot, name): state[slot][name] for slot, name in self.slots}}
 
-    @property
-    def rate_only(self) -> bool:
-        """Whether the scalars of a step depend on the schedule's factor alone."""
-        return self.optimizer.rule.scalars is rate_only
-
     def scalar_values(
-        self, step: int, memory: Mapping[str, Memory], lr_factor: float
-    ) -> tuple[list[float], Mapping[str, Memory]]:
-        """The numbers of one step in the order of `scalars`, and the rule's memory after it.
+        self, first: int, memory: Mapping[str, Memory], lr_factors: Array
+    ) -> tuple[Array, Mapping[str, Memory]]:
+        """The numbers of some steps in the order of `scalars`, (steps, scalars), and the rule's memory after them.
 
         Args:
-            step: t, counted from 1.
+            first: t of the first step, counted from 1.
             memory: from the optimizer's state.
-            lr_factor: what the schedule multiplies η with.
+            lr_factors: what the schedule multiplies η with, (steps,).
         """
-        values, memory = self.optimizer.step_scalars(step, memory, lr_factor)
-        return [values[pattern][name] for pattern, name in self.places], memory
+        values, memory = self.optimizer.scalars_of_steps(first, memory, lr_factors)
+        rows = np.empty((len(lr_factors), len(self.places)))
+        for column, (pattern, name) in enumerate(self.places):
+            rows[:, column] = values[pattern][name]
+        return rows, memory
 
 
 def slot_name(slot: str, parameter: str) -> str:

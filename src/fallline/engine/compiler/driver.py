@@ -6,6 +6,7 @@ ends the loop.
 """
 
 from enum import IntEnum
+from functools import cache
 
 from fallline.engine.compiler.barrier import barrier_ir, floating_point_ir
 from fallline.engine.compiler.code import Code, Value, i64
@@ -36,6 +37,7 @@ class Job(IntEnum):
     BARRIER, DONE = 22, 23
 
 
+@cache
 def driver_ir(target: Target) -> str:
     """The text of the module with the function `drive(ptr job, i64 thread, i64 threads)`."""
     order, drive = _order(), _drive()
