@@ -76,7 +76,7 @@ def test_measuring_changes_no_bits() -> None:
     for kind in (Epochs, ProfiledEpochs):
         update = step_graph(network(), batches.rows, loss, optimizer, "float32", None, None)
         start = Snapshot(dict(weights), {}, optimizer.init(weights))
-        stepper = CompiledStepper(update, batches, start, lambda step: 1.0, epochs=kind, threads=2)
+        stepper = CompiledStepper(update, batches, start, lambda first, count: np.ones(count), epochs=kind, threads=2)
         made.append((stepper.run(0, 10), stepper.snapshot().weights))
     (plain_losses, plain), (losses, measured) = made
     assert np.array_equal(plain_losses, losses)
@@ -95,7 +95,7 @@ def test_ticks_are_counted_for_each_thread_and_begin_anew() -> None:
 
     update = step_graph(network(), batches.rows, get("cross_entropy"), optimizer, "float32", None, None)
     start = Snapshot(weights, {}, optimizer.init(weights))
-    stepper = CompiledStepper(update, batches, start, lambda step: 1.0, epochs=epochs, threads=2)
+    stepper = CompiledStepper(update, batches, start, lambda first, count: np.ones(count), epochs=epochs, threads=2)
     stepper.run(0, 5)
     table = made[0].ticks()
     assert table.shape == (2, len(made[0].text.kernels) + 1)

@@ -44,8 +44,10 @@ def test_what_a_run_leaves_behind(tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [
         "checkpoints",
         "history.jsonl",
+        "losses.f64",
         "model.safetensors",
         "run.json",
+        "start.safetensors",
     ]
     assert load_network(folder / "model.safetensors").predict(X).tobytes() == net.predict(X).tobytes()
     about = strict((folder / "run.json").read_text(encoding="utf-8"))

@@ -277,12 +277,11 @@ def test_a_schedule_that_gives_no_usable_factor(bad: float) -> None:
 @pytest.fixture
 def walked(monkeypatch: pytest.MonkeyPatch) -> list[WalkedEpochs]:
     """`fit(engine="compiled")` steps by the walk; what looks at all rows is left to the reference engine, too."""
-    from fallline.training import loop
-
     module = ModuleType("fallline.engine.epochs")
     module.Epochs = WalkedEpochs  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "fallline.engine.epochs", module)
-    monkeypatch.setattr(loop, "StepProgram", lambda *a, **k: StepProgram(*a, **{**k, "engine": "reference"}))
+    made = StepProgram.of
+    monkeypatch.setattr(StepProgram, "of", lambda *a, **k: made(*a, **{**k, "engine": "reference"}))
     WalkedEpochs.made.clear()
     return WalkedEpochs.made
 

@@ -105,9 +105,9 @@ def profile(
     return _profile(_Measurement(stepper, made[0], wanted), made[0], batches, DType(dtype))
 
 
-def _no_rate(step: int) -> float:
+def _no_rate(first: int, count: int) -> Array:
     """What the learning rate is multiplied with."""
-    return 0.0
+    return np.zeros(count)
 
 
 def _start(net: Module, optimizer: Optimizer, dtype: str) -> Snapshot:

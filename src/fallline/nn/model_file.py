@@ -7,6 +7,7 @@ there when it is whole, so a crash leaves the old one or none.
 import json
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,16 +100,29 @@ def save_network(net: Module, path: Any, extra: dict[str, Any] | None = None, x_
         extra: JSON values to store beside it.
         x_shape: (shape of one row, dtype name) of the input.
     """
+    arrays, stored = describe_network(net, extra, x_shape)
+    write_tensors(path, {**values_of(net), **arrays}, stored)
+
+
+def describe_network(
+    net: Module, extra: dict[str, Any] | None = None, x_shape: Any = None
+) -> tuple[dict[str, Array], dict[str, Any]]:
+    """(arrays that the prediction graph holds, JSON metadata): a model file without its weights and buffers.
+
+    Args:
+        net, extra, x_shape: as in `save_network`.
+    """
     shape, dtype = x_shape or input_signature(net)
     traced = trace_network(net, tuple(shape), DType(dtype), training=False)
-    arrays: dict[str, Array] = dict(values_of(net))
+    known = dict(values_of(net))
+    arrays = dict(known)
     stored = {
         "format": FORMAT_VERSION,
         "graph": graph_to_json(traced.graph({"outputs": traced.outputs}), arrays),
         "buffers": list(net.named_buffers()),
         **(extra or {}),
     }
-    write_tensors(path, arrays, stored)
+    return {name: array for name, array in arrays.items() if name not in known}, stored
 
 
 def input_signature(net: Module) -> tuple[tuple[int, ...], str]:
@@ -155,6 +169,7 @@ def write_whole(target: Path, data: bytes) -> None:
         os.umask(mask)
         os.chmod(temporary, 0o666 & ~mask)  # mkstemp makes files that nobody else can read
         os.replace(temporary, target)
+        _flush_folder(target.parent)
     except OSError as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
@@ -162,6 +177,16 @@ def write_whole(target: Path, data: bytes) -> None:
             f"cannot write {str(target)!r}: {error.strerror or error}; choose a folder that exists, is writable "
             f"and has {max(len(data) // 1_000_000, 1)} MB free"
         ) from None
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the move last, too; where the system cannot do it for folders, it does so by itself."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def read_tensors(path: Any) -> tuple[dict[str, Array], dict[str, Any]]:

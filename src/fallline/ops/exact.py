@@ -149,8 +149,8 @@ def cos_pi(x: float) -> float:
     if t > 0.5:
         return -cos_pi(1.0 - t)
     if t > 0.25:  # cos(πt) = sin(π(½ − t)), where the series converges faster
-        return _taylor(math.pi * (0.5 - t), first=1)
-    return _taylor(math.pi * t, first=0)
+        return float(_taylor(math.pi * (0.5 - t), first=1))
+    return float(_taylor(math.pi * t, first=0))
 
 
 def _taylor(angle: Any, first: int) -> Any:

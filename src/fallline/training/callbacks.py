@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from fallline.errors import KindError
+from fallline.errors import ArgumentError, KindError
 from fallline.training.run import Run
 
 
@@ -25,6 +25,12 @@ class Callback:
 
     def on_train_end(self, run: Run) -> bool | None:
         """After the last step, when `run.stopped` is known."""
+
+    def state(self) -> Any:
+        """What the callback must remember when the training is resumed, as JSON can hold it; None if nothing."""
+
+    def load_state(self, state: Any) -> None:
+        """Take back what `state` gave, when the training is resumed; called only where that was not None."""
 
 
 class _EpochFunction(Callback):
@@ -53,3 +59,25 @@ def as_callbacks(callbacks: Any) -> list[Callback]:
 def wants_steps(callbacks: Iterable[Callback]) -> bool:
     """Whether some callback overrides `on_step_end`, and so wants to be told of every step."""
     return any(getattr(item.on_step_end, "__func__", None) is not Callback.on_step_end for item in callbacks)
+
+
+def states(callbacks: Iterable[Callback]) -> list[Any]:
+    """[class's name, state] of each callback that has something to remember."""
+    return [[type(item).__name__, state] for item in callbacks if (state := item.state()) is not None]
+
+
+def load_states(callbacks: Iterable[Callback], stored: list[Any]) -> None:
+    """Give callbacks back what they had to remember: by their class, in order.
+
+    Raises:
+        ArgumentError: one of them is not there.
+    """
+    left = list(callbacks)
+    for name, state in stored:
+        found = next((item for item in left if type(item).__name__ == name), None)
+        if found is None:
+            raise ArgumentError(
+                f"resume: the run had a callback {name} with a state to go on from: give callbacks=[{name}(…)]"
+            )
+        left.remove(found)
+        found.load_state(state)

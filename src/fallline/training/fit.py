@@ -27,11 +27,14 @@ from fallline.training.arguments import (
 )
 from fallline.training.callbacks import as_callbacks
 from fallline.training.class_weight import row_weights
-from fallline.training.loop import Settings, Training
+from fallline.training.graphs import Graphs
+from fallline.training.hashes import data_hash
+from fallline.training.loop import Training
 from fallline.training.metrics import Metric
 from fallline.training.progress import ProgressView, choose
 from fallline.training.run import Run
-from fallline.training.run_folder import RunFolder, data_hash
+from fallline.training.run_folder import RunFolder
+from fallline.training.settings import Settings
 from fallline.training.step import Rows, check_rows
 
 Array = NDArray[Any]
@@ -169,12 +172,14 @@ def fit(
     run = Run(net, chosen_loss, rule, engine=engine)
     run.config = _config(net, chosen_loss, rule, whole, rows, held_out, run_dir is not None)
     folder = run_dir if isinstance(run_dir, RunFolder) or run_dir is None else RunFolder(run_dir)
+    graphs = Graphs.of(net, rows, chosen_loss, dtype)
     training = Training(
-        net, rows, held_out, chosen_loss, rule, whole, run, choose(progress), as_callbacks(callbacks), folder
+        net, graphs, rows, held_out, rule, whole, run, choose(progress), as_callbacks(callbacks), folder
     )
     if folder is not None:
-        run.folder = folder.path
+        run.folder, run.config["program"] = folder.path, graphs.digest
         folder.write_about(run)
+        folder.begin(net, graphs, training.marks[0])
     return training.train()
 
 

@@ -2,7 +2,9 @@
 
 for each batch:   L, dL/dw = backpropagation (step.py)        w ← w − η·dL/dw = gradient descent (optim)
 
-The steps themselves are a stepper's (steppers.py), which runs several of them at a time, on either engine.
+The steps themselves are a stepper's (steppers.py), which runs many of them at a time, on either engine. Nothing that
+is decided here depends on how many: epochs that nobody looks at run together, and what a longer run of steps has passed
+by is found again by taking steps again, with the same bits.
 """
 
 import logging
@@ -15,19 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.engine.programs import REFERENCE
-from fallline.nn.losses import Loss
 from fallline.nn.module import Module
 from fallline.optim import Optimizer
-from fallline.optim.schedules import Schedule
 from fallline.training.batches import Batches
-from fallline.training.callbacks import Callback, wants_steps
+from fallline.training.callbacks import Callback, load_states, states, wants_steps
+from fallline.training.checkpoint import Checkpoint, Values
 from fallline.training.evaluate import full_gradient_norm, mean_loss
-from fallline.training.metrics import Metric
+from fallline.training.graphs import Graphs
+from fallline.training.hashes import weights_hash
 from fallline.training.nonfinite import bad_entry, locate
-from fallline.training.pace import Pace
+from fallline.training.pace import Clock, Pace
 from fallline.training.progress import ProgressView
+from fallline.training.rates import Rates
 from fallline.training.run import Run
-from fallline.training.run_folder import CheckpointClock, RunFolder
+from fallline.training.run_folder import RunFolder
+from fallline.training.settings import Settings
 from fallline.training.signals import StopRequest, stop_on_signals
 from fallline.training.step import Rows, StepProgram
 from fallline.training.steppers import Snapshot, make_stepper
@@ -35,193 +39,264 @@ from fallline.training.watch import Watch
 
 Array = NDArray[Any]
 log = logging.getLogger("fallline")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to train; see `fallline.fit` for each."""
-
-    batch_size: int
-    epochs: int
-    until: str | None
-    tol: float
-    patience: int | None
-    schedule: Schedule
-    clip_norm: float | None
-    clip_value: float | None
-    restore_best: bool
-    seed: int
-    shuffle: bool
-    dtype: str
-    engine: str
-    threads: int | None
-    shards: int
-    metrics: tuple[Metric, ...]
-    train_metrics: tuple[Metric, ...]
-    train_loss_each_epoch: bool
-    checkpoint_every: float
+HASH_EVERY = 0.5
+"""Seconds, at least, between two epochs whose weights' hash is recorded."""
 
 
 @dataclass
 class Training:
-    """One training in progress: `train()` runs it to its end."""
+    """One training in progress: `train()` runs it to its end.
+
+    Args:
+        net: receives the weights.
+        graphs: what it computes.
+        rows, validation: the data.
+        optimizer: the update rule.
+        settings: how to train.
+        run: what is told of it.
+        view, callbacks: who is told.
+        folder: where it is written to, or None.
+        resumed: where to go on from; None begins with the network's weights.
+    """
 
     net: Module
+    graphs: Graphs
     rows: Rows
     validation: Rows | None
-    loss: Loss
     optimizer: Optimizer
     settings: Settings
     run: Run
     view: ProgressView
     callbacks: list[Callback] = field(default_factory=list)
     folder: RunFolder | None = None
+    resumed: Checkpoint | None = None
 
     def __post_init__(self) -> None:
         s = self.settings
-        weights = {name: value.astype(s.dtype) for name, value in self.net.parameters().items()}
-        buffers = {name: value.astype(s.dtype) for name, value in self.net.buffers().items()}
-        # As they were read last: before the first step, and after each epoch.
-        self.now = Snapshot(weights, buffers, self.optimizer.init(weights))
-        self.schedule_state = s.schedule.initial_state()
         self.batches = Batches(self.rows, s.batch_size, s.seed, s.shuffle)
         self.steps_per_epoch = self.batches.steps_per_epoch
+        self.rates = Rates(s.schedule, self.steps_per_epoch, s.epochs)
+        self.early, self.convergence = Watch(), Watch(tol=s.tol)
+        self.best: Values | None = None
+        self.kept: Values | None = None
+        self.step, self.pending = 0, list[Array]()  # of the epoch that has begun: losses of its steps
+        self.spent, self.lines = 0.0, list[dict[str, Any]]()  # seconds in it; what is to be written of those before
+        start = self._start()
+        # Weights and buffers after so many epochs: the last two moments at which an epoch was over, for going back.
+        self.known: dict[int, Values] = {}
+        self.marks = [start]
+        if self.resumed is not None:
+            self._restore(self.resumed)
         # The graph of a step, and its walk, in which a bad number's origin is looked for whatever the engine.
-        self.program = StepProgram(self.net, self.rows, self.loss, dtype=s.dtype, shards=s.shards, engine=REFERENCE)
+        self.program = StepProgram.of(self.graphs.step, s.dtype, shards=s.shards, engine=REFERENCE)
         self.stepper = make_stepper(
-            s.engine, self.program, self.optimizer, self.batches, self.now, self._factors,
+            s.engine, self.program, self.optimizer, self.batches, start, self.rates.factors,
             clip_value=s.clip_value, clip_norm=s.clip_norm, threads=s.threads, shards=s.shards,
         )  # fmt: skip
-        self.run.engine = self.run.config["engine"] = self.stepper.engine
+        self.engine = self.stepper.engine
+        self.run.engine = self.run.config["engine"] = self.engine
         if self.stepper.threads is not None:
             self.run.config["threads"] = self.stepper.threads
-        options: Any = {"training": False, "backward": False, "dtype": s.dtype, "engine": self.stepper.engine}
-        self.forward = self.judge = StepProgram(self.net, self.rows, self.loss, **options)
+        self.forward = self.judge = StepProgram.of(self.graphs.forward, s.dtype, engine=self.engine)
         if self.rows.weight is not None and (self.validation is None or self.validation.weight is None):
-            self.judge = StepProgram(self.net, Rows(self.rows.x, self.rows.y), self.loss, **options)
+            self.judge = StepProgram.of(self.graphs.judge, s.dtype, engine=self.engine)
         self.pace = Pace(every_step=wants_steps(self.callbacks))
-        self.early, self.convergence = Watch(), Watch(tol=s.tol)
-        self.good, self.good_epochs = self.now, 0
-        self.best: Snapshot | None = None
-        self.kept: Snapshot | None = None
-        self.clock = CheckpointClock(s.checkpoint_every)
-        self.step = 0
+        self.checkpoints, self.hashing = Clock(s.checkpoint_every), Clock(HASH_EVERY)
+
+    def _start(self) -> Snapshot:
+        """Weights, buffers and state at the first step, in the network's order."""
+        if self.resumed is None:
+            dtype = self.settings.dtype
+            weights = {name: value.astype(dtype) for name, value in self.net.parameters().items()}
+            buffers = {name: value.astype(dtype) for name, value in self.net.buffers().items()}
+            return Snapshot(weights, buffers, self.optimizer.init(weights))
+        now, names = self.resumed.now, [*self.net.named_parameters(), *self.net.named_buffers()]
+        return Snapshot(_in_order(now.weights, names), _in_order(now.buffers, names), now.state)
+
+    # the state beside the weights, into a checkpoint and out of it
+
+    def checkpoint(self) -> Checkpoint:
+        """Everything, at this moment between two steps."""
+        now = time.perf_counter()
+        progress = {
+            "early": self.early.to_json(),
+            "convergence": self.convergence.to_json(),
+            "best_epoch": self.run.best_epoch,
+            "stopped": self.run.stopped,
+            "problem": self.run.problem,
+            "seconds": self.run.seconds + now - self.started,
+            "spent": self.spent + now - self.lap,
+            "hashes": {str(step): name for step, name in self.run.hashes.items()},
+            "callbacks": states(self.callbacks),
+        }
+        return Checkpoint(
+            now=self.stepper.snapshot(),
+            good=self._good(self.step)[0],
+            best=self.best,
+            losses=np.concatenate([np.empty(0), *self.pending]),
+            scores=list(self.run.scores),
+            history={name: list(numbers) for name, numbers in self.run.history.items()},
+            progress=progress,
+        )
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        run, found = self.run, checkpoint.progress
+        self.step, self.spent, self.best = checkpoint.step, found["spent"], checkpoint.best
+        self.early, self.convergence = Watch.from_json(found["early"]), Watch.from_json(found["convergence"])
+        self.pending = [checkpoint.losses] if len(checkpoint.losses) else []
+        run.history = {name: list(numbers) for name, numbers in checkpoint.history.items()}
+        run.best_epoch, run.stopped, run.problem = (found[key] for key in ("best_epoch", "stopped", "problem"))
+        run.stopped = "" if run.stopped == "interrupted" else run.stopped
+        run.epochs, run.seconds, run.scores = len(run.history["loss"]), found["seconds"], list(checkpoint.scores)
+        run.hashes = {int(step): name for step, name in found["hashes"].items()}
+        for score in run.scores:
+            self.rates.observe(score)
+        epoch, place = divmod(self.step, self.steps_per_epoch)
+        self.known = {epoch if place else max(epoch - 1, 0): checkpoint.good}
+        self.marks = [] if place else self.marks
+        load_states(self.callbacks, found["callbacks"])
+
+    # the loop
 
     def train(self) -> Run:
         """Run epochs until there is a reason to stop; leave the network at the final (or best) weights."""
-        started = time.perf_counter()
-        self.view.start(self.run, self.settings.epochs, self.steps_per_epoch)
+        run, total = self.run, self.settings.epochs * self.steps_per_epoch
+        self.started = self.lap = time.perf_counter()
+        self.view.start(run, self.settings.epochs, self.steps_per_epoch)
+        self.view.steps(run, self.step)
         try:
             with stop_on_signals() as stop:
-                self._tell("on_train_begin")
-                for epoch in range(self.settings.epochs):
-                    if self.run.stopped or stop:
-                        break
-                    self._epoch(epoch, stop)
-                if stop and not self.run.stopped:
-                    self.run.stopped = "interrupted"
-                self.run.signal = stop.signal
-            self.run.stopped = self.run.stopped or "epochs"
+                if not run.stopped:
+                    self._tell("on_train_begin")
+                while not (run.stopped or stop or self.step == total):
+                    self._chunk(total, stop)
+                run.signal = stop.signal
+            if not run.stopped:
+                run.stopped = "interrupted" if stop else "epochs"
+            last = self.checkpoint() if self.folder is not None and run.stopped != "nan" else None
             self._conclude()
         except BaseException:
-            self._put(self.kept or self.stepper.snapshot())
+            self._put(self.kept or self.stepper.snapshot().values)
+            if self.folder is not None:
+                self.folder.close()
             raise
         finally:
-            self.view.finish(self.run)
-        self.run.seconds = time.perf_counter() - started
+            self.view.finish(run)
+        run.seconds += time.perf_counter() - self.started
         self._tell("on_train_end")
         if self.folder is not None:
-            self.folder.checkpoint(self.net, self.step)
-            self.folder.finish(self.net, self.run)
-        return self.run
+            if last is not None:
+                self.folder.checkpoint(last, behind=False)
+            self.folder.finish(self.net, run)
+        return run
 
-    def _epoch(self, epoch: int, stop: StopRequest) -> None:
-        started = time.perf_counter()
-        end = (epoch + 1) * self.steps_per_epoch
-        losses: list[Array] = []
-        while self.step < end:
-            losses.append(self._steps(min(self.pace.steps, end - self.step)))
-            if self.run.stopped:
-                return
-            if stop:
-                self.run.stopped = "interrupted"
-                return
-        self.now = self.stepper.snapshot()
-        if cause := bad_entry(self.now.values):
-            self._went_bad(f"the update at step {self.step - 1} (epoch {epoch + 1}) made {cause}", self.step - 1)
-            return
-        self._after_epoch(epoch, self.batches.mean_loss(np.concatenate(losses)), time.perf_counter() - started)
-
-    def _steps(self, count: int) -> Array:
-        """Some steps of an epoch; the loss of each."""
+    def _chunk(self, total: int, stop: StopRequest) -> None:
+        """One run of steps, and what follows from it."""
         started, first = time.perf_counter(), self.step
-        losses = self.stepper.run(first, count)
+        losses = self.stepper.run(first, self._length(total))
         self.pace.observe(len(losses), time.perf_counter() - started)
-        if first % self.steps_per_epoch == 0 and math.isfinite(losses[0]):
-            # weights are good once a loss at them was finite
-            self.good, self.good_epochs = self.now, first // self.steps_per_epoch
-        if not math.isfinite(losses[-1]):
-            self._taken(losses[:-1])
+        taken = losses if math.isfinite(losses[-1]) else losses[:-1]
+        self._taken(taken)
+        if self.step // self.steps_per_epoch > self.run.epochs and not self.run.stopped:
+            self._epochs_over(whole=len(taken) == len(losses))
+        if len(taken) < len(losses) and not self.run.stopped:
             self._loss_went_bad(float(losses[-1]))
-            return losses
-        self._taken(losses)
-        if self.folder is not None and self.clock.due():
-            self._put(self.stepper.snapshot())
-            self.folder.checkpoint(self.net, self.step)
-        return losses
+        if self.folder is not None:
+            self.folder.append_history(self.lines)
+            self.lines = []
+            if not self.run.stopped and not stop and self.checkpoints.due():
+                self.folder.checkpoint(self.checkpoint())
+
+    def _length(self, total: int) -> int:
+        """How many steps to run before looking up: to the end of an epoch, or of several that nobody looks at."""
+        per_epoch, steps = self.steps_per_epoch, self.pace.steps
+        rest = per_epoch - self.step % per_epoch
+        if self.looked_at or rest < per_epoch or steps < per_epoch:
+            return min(steps, rest)
+        return min(steps // per_epoch * per_epoch, total - self.step)
+
+    @property
+    def looked_at(self) -> bool:
+        """Whether something depends on the weights or the scores after each single epoch."""
+        s = self.settings
+        measured = s.train_metrics or s.train_loss_each_epoch or s.until == "converged"
+        return bool(self.validation is not None or self.callbacks or measured or self.rates.learns)
 
     def _taken(self, losses: Array) -> None:
         """Tell of steps whose loss was finite: where somebody wants to know of each, there is but one."""
         self.run.steps["loss"].extend(losses.tolist())
+        if self.folder is not None:
+            self.folder.losses(self.step, losses)
         self.view.steps(self.run, len(losses))
         for number in range(self.step, self.step + len(losses)) if self.pace.every_step else ():
             self._tell("on_step_end", number)
         self.step += len(losses)
+        self.pending.append(losses)
 
-    def _factors(self, first: int, count: int) -> Array:
-        """What the schedule multiplies the learning rate with in some steps."""
-        s = self.settings
-        total = s.epochs * self.steps_per_epoch
-        return s.schedule.factors(first, count, self.steps_per_epoch, total, self.schedule_state)
+    def _epochs_over(self, whole: bool) -> None:
+        """Take note of the epochs that have ended.
 
-    def _rate(self, step: int) -> float:
-        """The learning rate η of a step."""
-        return self.optimizer.lr * float(self._factors(step, 1)[0])
+        Args:
+            whole: whether the last of them ended with the last step that was run.
+        """
+        per_epoch, done = self.steps_per_epoch, self.step // self.steps_per_epoch
+        losses = np.concatenate(self.pending)
+        if whole and self.step % per_epoch == 0:
+            self.marks = [*self.marks[-1:], self.stepper.snapshot()]
+            if cause := bad_entry(self.marks[-1].values):
+                last = self.step - 1
+                self._went_bad(f"the update at step {last} (epoch {last // per_epoch + 1}) made {cause}", last)
+                return
+        now, count = time.perf_counter(), done - self.run.epochs
+        seconds, self.spent, self.lap = (self.spent + now - self.lap) / count, 0.0, now
+        for number in range(count):
+            self._after_epoch(losses[number * per_epoch : (number + 1) * per_epoch], seconds)
+        self.pending = [losses[count * per_epoch :]]
+        if whole and self.step % per_epoch == 0:
+            self._record_hash()
 
-    def _after_epoch(self, epoch: int, loss: float, seconds: float) -> None:
-        s, run = self.settings, self.run
-        run.record("loss", loss)
-        score = loss
+    def _after_epoch(self, losses: Array, seconds: float) -> None:
+        s, run, epoch = self.settings, self.run, self.run.epochs
+        run.record("loss", self.batches.mean_loss(losses))
+        score = run.history["loss"][-1]
         if self.validation is not None:
-            score, outputs = mean_loss(self.judge, self.validation, self.now.values)
+            score, outputs = mean_loss(self.judge, self.validation, self.marks[-1].values)
             run.record("validation_loss", score)
             for metric in s.metrics:
                 run.record(f"validation_{metric.name}", metric(outputs, self.validation.y))
-        self._measure_training(epoch)
-        run.record("learning_rate", self._rate(self.step))
+        self._measure_training()
+        run.record("learning_rate", self._rate((epoch + 1) * self.steps_per_epoch))
         run.record("seconds", seconds)
         run.epochs = epoch + 1
-        self.schedule_state = s.schedule.observe(self.schedule_state, score)
+        run.scores.append(score)
+        self.rates.observe(score)
         if self.callbacks:
-            self._put(self.now)
+            self._put(self.marks[-1].values)
         if self.validation is not None and self.early.observe(score):
-            run.best_epoch, self.best = epoch, self.now
-            if self.folder is not None and self.clock.due():
-                self._put(self.now)
-                self.folder.best(self.net)
-        if self.folder is not None:
-            self.folder.append_history(run)
+            run.best_epoch, self.best = epoch, self.marks[-1].values
+        self.lines.append({"epoch": run.epochs} | {name: values[-1] for name, values in run.history.items() if values})
         self.view.epoch(run)
         self._judge(score)
         self._tell("on_epoch_end", epoch)
 
-    def _measure_training(self, epoch: int) -> None:
+    def _record_hash(self) -> None:
+        """The weights' name at this step: of each epoch, or each half second, whichever is rarer."""
+        if self.hashing.due():
+            name = self.run.hashes[self.step] = weights_hash(self.marks[-1].values)
+            if self.lines:
+                self.lines[-1] |= {"step": self.step, "weights": name}
+
+    def _rate(self, step: int) -> float:
+        """The learning rate η of a step."""
+        return self.optimizer.lr * float(self.rates.factors(step, 1)[0])
+
+    def _measure_training(self) -> None:
         """The loss and metrics of the whole training set, in the epochs that need them."""
         s, run = self.settings, self.run
         converging = s.until == "converged"
         if not (converging or s.train_loss_each_epoch or s.train_metrics):
             return
-        loss, outputs = mean_loss(self.forward, self.rows, self.now.values)
+        loss, outputs = mean_loss(self.forward, self.rows, self.marks[-1].values)
         if s.train_loss_each_epoch:
             run.record("train_loss", loss)
         for metric in s.train_metrics:
@@ -244,39 +319,64 @@ class Training:
         elif s.patience is not None and self.validation is not None and self.early.stale >= s.patience:
             self.run.stopped = "patience"
 
+    # the end
+
     def _conclude(self) -> None:
         """Choose the weights to keep, and measure them on the whole training set."""
         s, run = self.settings, self.run
-        self.now = self.stepper.snapshot()
-        if self.best is not None and self.folder is not None:
-            self._put(self.best)
-            self.folder.best(self.net)
-        loss = self._keep()
+        now = self.stepper.snapshot()
+        loss = self._keep(now)
         if not math.isfinite(loss) and run.stopped != "nan" and self.step:
             last = self.step - 1
             self._went_bad(f"the loss of the whole training set became {loss} after step {last}", last)
-            loss = self._keep()
+            loss = self._keep(now)
         if run.stopped == "nan":
             log.error(run.problem)
         if s.train_loss_each_epoch:
             run.history.setdefault("train_loss", [])
         else:
             run.record("train_loss", loss)
-        run.state = self.now.state
-        backward = StepProgram(
-            self.net, self.rows, self.loss, training=False, dtype=s.dtype, engine=self.stepper.engine
+        run.state = now.state
+        run.hashes[self.step] = weights_hash(now.values)
+        values, forward = self.kept or now.values, self.graphs
+        run.measure_gradient_norm(
+            lambda: full_gradient_norm(StepProgram.of(forward.gradient, s.dtype, engine=self.engine), self.rows, values)
         )
-        values = (self.kept or self.now).values
-        run.measure_gradient_norm(lambda: full_gradient_norm(backward, self.rows, values))
 
-    def _keep(self) -> float:
+    def _keep(self, now: Snapshot) -> float:
         """Put the weights into the network that the run ends with; their loss on the whole training set."""
         s = self.settings
-        self.kept = self.good if self.run.stopped == "nan" else self.now
+        self.kept = self._good(self.step)[0] if self.run.stopped == "nan" else now.values
         if s.restore_best and self.best is not None and s.until != "converged":
             self.kept = self.best
         self._put(self.kept)
-        return mean_loss(self.forward, self.rows, self.kept.values)[0]
+        return mean_loss(self.forward, self.rows, self.kept)[0]
+
+    # bad numbers
+
+    def _good(self, step: int) -> tuple[Values, int]:
+        """Weights and buffers to keep where the loss of a step is bad, and after how many epochs they were so.
+
+        Those at the beginning of its epoch are good if a loss at them was finite: if it is not the epoch's first step.
+        """
+        epoch, place = divmod(step, self.steps_per_epoch)
+        epochs = epoch if place else max(epoch - 1, 0)
+        if epochs not in self.known:
+            self.known = {epochs: self._values_after(epochs)}
+        return self.known[epochs], epochs
+
+    def _values_after(self, epochs: int) -> Values:
+        """Weights and buffers after so many epochs: those of a mark, or found by taking steps again."""
+        target = epochs * self.steps_per_epoch
+        mark = next(mark for mark in reversed(self.marks) if mark.step <= target)
+        if mark.step == target:
+            return mark.values
+        here = self.stepper.snapshot()
+        self.stepper.restore(mark)
+        self.stepper.run(mark.step, target - mark.step)
+        values = self.stepper.snapshot().values
+        self.stepper.restore(here)
+        return values
 
     def _loss_went_bad(self, loss: float) -> None:
         """A loss of NaN or infinity: find out where it came from."""
@@ -289,8 +389,8 @@ class Training:
 
     def _went_bad(self, what: str, step: int) -> None:
         """Stop, and say what happened, which weights are kept (see `_conclude`) and what may help."""
-        rate = self._rate(step)
-        kept = f"the weights after epoch {self.good_epochs}" if self.good_epochs else "the initial weights"
+        rate, epochs = self._rate(step), self._good(self.step)[1]
+        kept = f"the weights after epoch {epochs}" if epochs else "the initial weights"
         if self.settings.restore_best and self.run.best_epoch is not None and self.settings.until != "converged":
             kept = f"the weights of the best epoch, {self.run.best_epoch + 1},"
         self.run.stopped = "nan"
@@ -299,13 +399,17 @@ class Training:
             f"Try a learning rate of {self.optimizer.lr / 10:g}, or clip the gradients (fl.fit's clip_norm=1)."
         )
 
-    def _put(self, snapshot: Snapshot) -> None:
+    def _put(self, values: Values) -> None:
         """Put weights and buffers into the network: these if they are finite, else the last good ones."""
-        chosen = self.good if bad_entry(snapshot.values) else snapshot
-        self.net.load_parameters(chosen.weights)
-        self.net.load_buffers(chosen.buffers)
+        chosen = self._good(self.step)[0] if bad_entry(values) else values
+        self.net.load_parameters({name: chosen[name] for name in self.net.named_parameters()})
+        self.net.load_buffers({name: chosen[name] for name in self.net.named_buffers()})
 
     def _tell(self, method: str, *arguments: int) -> None:
         for callback in self.callbacks:
             if getattr(callback, method)(self.run, *arguments) is True and not self.run.stopped:
                 self.run.stopped = "callback"
+
+
+def _in_order(values: Values, names: list[str]) -> Values:
+    return {name: values[name] for name in names if name in values}

@@ -29,6 +29,8 @@ class Run:
         problem: what went wrong and what to do, where `stopped` is "nan"; else empty.
         best_epoch: the epoch (from 0) with the lowest validation loss, or None without validation.
         epochs: how many epochs were finished.
+        scores: one number per epoch, what early stopping and the schedule judge by: the validation loss, or the loss.
+        hashes: step → a hash of all weights and buffers after so many steps: now and then, and at the end.
         seconds: wall time of the training.
         engine: which engine computed it.
         config: every setting, as JSON can hold it.
@@ -46,6 +48,8 @@ class Run:
     problem: str = ""
     best_epoch: int | None = None
     epochs: int = 0
+    scores: list[float] = field(default_factory=list)
+    hashes: dict[int, str] = field(default_factory=dict)
     seconds: float = 0.0
     engine: str = "reference"
     config: dict[str, Any] = field(default_factory=dict)

@@ -1,11 +1,15 @@
-"""A run's folder: run.json, history.jsonl, checkpoints/, model.safetensors."""
+"""A run's folder, as it is written: run.json, start.safetensors, history.jsonl, losses.f64, checkpoints/, the model.
 
-import hashlib
+What cannot be written while training goes on is told once, and training goes on; `run_reader.py` reads it all again.
+"""
+
 import json
+import logging
 import math
 import os
 import platform
-import time
+import tempfile
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,33 +17,64 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.errors import KindError, RunFolderError
-from fallline.nn.model_file import save_network, write_whole
+from fallline.errors import KindError, ModelFileError, RunFolderError
+from fallline.nn.model_file import describe_network, save_network, write_tensors, write_whole
 from fallline.nn.module import Module
+from fallline.training.checkpoint import Checkpoint, write_checkpoint
+from fallline.training.graphs import Graphs
+from fallline.training.hashes import data_hash
 from fallline.training.run import Run
+from fallline.training.steppers import Snapshot
+from fallline.training.writer import Writer
 
+__all__ = ["CONTRACT", "RunFolder", "data_hash", "package_version", "plain"]
+
+Array = NDArray[Any]
+log = logging.getLogger("fallline")
 CONTRACT = 1
 """The number of the exactness contract whose bits this version keeps."""
 
 KEPT_CHECKPOINTS = 3
+MODEL, START, RUN, HISTORY, STEP_LOSSES = (
+    "model.safetensors",
+    "start.safetensors",
+    "run.json",
+    "history.jsonl",
+    "losses.f64",
+)
+CHECKPOINTS, BEST = "checkpoints", "best.safetensors"
+GRAPHS = "graphs"
 
 
 class RunFolder:
     """Writes a run's files, each one whole or not at all.
 
     Args:
-        path: a folder that does not exist yet, or is empty.
+        path: a folder that does not exist yet, or is empty; with `again`, that of a run to go on with.
         about: JSON values for run.json (the data's name, the command, …).
         model_extra: JSON values stored in every model file beside the network (a table's encoders).
+        again: whether the run exists.
     """
 
-    def __init__(self, path: Any, about: dict[str, Any] | None = None, model_extra: dict[str, Any] | None = None):
+    def __init__(
+        self,
+        path: Any,
+        about: dict[str, Any] | None = None,
+        model_extra: dict[str, Any] | None = None,
+        *,
+        again: bool = False,
+    ) -> None:
         if not isinstance(path, str | os.PathLike):
             raise KindError(f"run_dir must be a folder's path, found {path!r}")
         self.path = Path(path)
         self.about = about or {}
         self.model_extra = model_extra or {}
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        self._writer = Writer()
+        self._told: set[str] = set()
+        self._best_epoch: int | None = None  # whose weights are in best.safetensors
+        self._model: tuple[dict[str, Array], dict[str, Any]] = {}, {}
+        self._losses: list[tuple[int, Array]] = []  # (first step, losses) that are in no file yet
+        if not again and self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise RunFolderError(
                 f"the run folder {str(path)!r} exists already and is not empty; choose another name or remove it"
             )
@@ -53,7 +88,7 @@ class RunFolder:
     @property
     def model(self) -> Path:
         """Where the model file is."""
-        return self.path / "model.safetensors"
+        return self.path / MODEL
 
     def write_about(self, run: Run, **more: Any) -> None:
         """run.json: everything that is known now."""
@@ -66,67 +101,112 @@ class RunFolder:
             **self.about,
             "config": run.config,
             "stopped": run.stopped or "running",
+            "problem": run.problem,
             "epochs": run.epochs,
             "seconds": round(run.seconds, 3),
             "gradient_norm": run.gradient_norm,
+            "weights": {str(step): name for step, name in run.hashes.items()},
             "best_epoch": run.best_epoch,
             **more,
         }
         text = json.dumps(plain(content), indent=2, ensure_ascii=False)
-        write_whole(self.path / "run.json", f"{text}\n".encode())
+        write_whole(self.path / RUN, f"{text}\n".encode())
 
-    def append_history(self, run: Run) -> None:
-        """One line of history.jsonl: the epoch that has just ended."""
-        line = {"epoch": run.epochs} | {name: values[-1] for name, values in run.history.items() if values}
-        with (self.path / "history.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(plain(line)) + "\n")
+    def begin(self, net: Module, graphs: Graphs, start: Snapshot) -> None:
+        """start.safetensors: the initial weights, and the graphs of all that the training computes.
 
-    def checkpoint(self, net: Module, step: int) -> None:
-        """A model file of the weights at this step; the last three are kept."""
-        folder = self.path / "checkpoints"
-        save_network(net, folder / f"step-{step:09d}.safetensors", self.model_extra)
+        Raises:
+            ModelFileError: it cannot be written.
+        """
+        self.describe(net)
+        constants, model = self._model
+        arrays = {**start.values, **constants}
+        stored = {**model, GRAPHS: graphs.to_json(arrays)}
+        write_tensors(self.path / START, arrays, stored)
+
+    def describe(self, net: Module) -> None:
+        """Find what every model file says beside weights and buffers; the network's shape is known by now."""
+        self._model = describe_network(net, self.model_extra)
+
+    def append_history(self, lines: Iterable[dict[str, Any]]) -> None:
+        """Lines of history.jsonl: epochs that have just ended."""
+        text = "".join(f"{json.dumps(plain(line))}\n" for line in lines)
+
+        def append() -> None:
+            with (self.path / HISTORY).open("a", encoding="utf-8") as file:
+                file.write(text)
+
+        self._try("history.jsonl", append)
+
+    def losses(self, first: int, losses: Array) -> None:
+        """The losses of the steps from number `first` on; they are written with the next checkpoint."""
+        self._losses.append((first, losses))
+
+    def checkpoint(self, checkpoint: Checkpoint, behind: bool = True) -> None:
+        """Write a checkpoint, behind the training's back if asked; the last three are kept."""
+        self._writer.wait()  # for the one before: memory for two, and a slow disk slows the training
+        self._writer.submit(lambda: self._try("a checkpoint", lambda: self._write_checkpoint(checkpoint)))
+        if not behind:
+            self._writer.wait()
+
+    def _write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        folder = self.path / CHECKPOINTS
+        self._write_losses()
+        constants, model = self._model
+        write_checkpoint(folder / f"step-{checkpoint.step:09d}.safetensors", checkpoint, constants, model)
+        if checkpoint.best is not None and checkpoint.progress["best_epoch"] != self._best_epoch:
+            write_tensors(folder / BEST, {**checkpoint.best, **constants}, model)
+            self._best_epoch = checkpoint.progress["best_epoch"]
         for old in sorted(folder.glob("step-*.safetensors"))[:-KEPT_CHECKPOINTS]:
             old.unlink(missing_ok=True)
 
-    def best(self, net: Module) -> None:
-        """A model file of the best weights so far."""
-        save_network(net, self.path / "checkpoints" / "best.safetensors", self.model_extra)
+    def _write_losses(self) -> None:
+        """Put the losses of steps at their places; those that cannot be written wait for the next time."""
+        losses = self._losses
+        with open(os.open(self.path / STEP_LOSSES, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
+            while losses:
+                file.seek(8 * losses[0][0])
+                file.write(losses[0][1].astype("<f8").tobytes())
+                file.flush()
+                losses.pop(0)
+            os.fsync(file.fileno())
 
     def finish(self, net: Module, run: Run, **more: Any) -> None:
-        """The model file and the final run.json."""
-        save_network(net, self.model, self.model_extra)
+        """The model file and the final run.json.
+
+        Raises:
+            ModelFileError: they cannot be written; the sentence says where the weights were saved instead, if anywhere.
+        """
+        self.close()
+        try:
+            save_network(net, self.model, self.model_extra)
+        except ModelFileError as error:
+            rescue = Path(tempfile.gettempdir()) / f"{self.path.name}-{MODEL}"
+            try:
+                save_network(net, rescue, self.model_extra)
+            except ModelFileError:
+                raise error from None
+            raise ModelFileError(f"{error}. The trained weights were saved to {str(rescue)!r} instead") from None
         self.write_about(run, **more)
 
+    def close(self) -> None:
+        """Wait for what is being written."""
+        self._writer.close()
 
-class CheckpointClock:
-    """Says when a checkpoint is due: every so many seconds."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._last = time.monotonic()
-
-    def due(self) -> bool:
-        """Whether the interval has passed; if so, it begins anew."""
-        now = time.monotonic()
-        if now - self._last < self.seconds:
-            return False
-        self._last = now
-        return True
+    def _try(self, what: str, write: Callable[[], None]) -> None:
+        """Write while training goes on: what fails is told, once for each reason."""
+        try:
+            write()
+        except (OSError, ModelFileError) as error:
+            reason = f"{error.strerror}: {error.filename!r}" if isinstance(error, OSError) else str(error)
+            if reason not in self._told:
+                self._told.add(reason)
+                log.warning("Training goes on, but %s could not be written (%s).", what, reason)
 
 
 def package_version() -> str:
     """Fallline's version."""
     return version("fallline")
-
-
-def data_hash(*arrays: NDArray[Any] | None) -> str:
-    """BLAKE2b over shapes, dtypes and bytes: the name of these data."""
-    digest = hashlib.blake2b(digest_size=16)
-    for array in arrays:
-        if array is not None:
-            digest.update(f"{array.dtype.str}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
 
 
 def plain(value: Any) -> Any:

@@ -131,6 +131,12 @@ def build_graph(net: Module, rows: Rows, loss: Loss, *, training: bool, backward
     return traced.graph(results, further)
 
 
+def typed_graph(net: Module, rows: Rows, loss: Loss, dtype: str, *, training: bool, backward: bool) -> Graph:
+    """`build_graph`, in a dtype of floats."""
+    graph = build_graph(net, rows, loss, training=training, backward=backward)
+    return graph if dtype == "float32" else retype_floats(graph, DType(dtype))
+
+
 def _loss_tensors(
     loss: Loss, outputs: Tensor, y: Tensor, weight: Tensor | None, denominator: Tensor
 ) -> tuple[Tensor, Tensor | None]:
@@ -198,11 +204,17 @@ class StepProgram:
         shards: int = 1,
         engine: str = COMPILED,
     ) -> None:
-        graph = build_graph(net, rows, loss, training=training, backward=backward)
-        self.graph = graph if dtype == "float32" else retype_floats(graph, DType(dtype))
-        self.shards = shards
-        self.dtype = dtype
-        self.engine = engine
+        self._take(typed_graph(net, rows, loss, dtype, training=training, backward=backward), dtype, shards, engine)
+
+    @classmethod
+    def of(cls, graph: Graph, dtype: str, *, shards: int = 1, engine: str = COMPILED) -> "StepProgram":
+        """The program of a graph that `typed_graph` has built, or that was stored."""
+        made = cls.__new__(cls)
+        made._take(graph, dtype, shards, engine)
+        return made
+
+    def _take(self, graph: Graph, dtype: str, shards: int, engine: str) -> None:
+        self.graph, self.dtype, self.shards, self.engine = graph, dtype, shards, engine
         self._programs: dict[int, Any] = {}
         per_row = {name: node for name, node in self.graph.outputs.items() if name in (OUTPUTS, ROWS)}
         self.forward = ForwardProgram(Graph(self.graph.inputs, per_row), engine)

@@ -40,6 +40,11 @@ class Snapshot:
     state: dict[str, Any]
 
     @property
+    def step(self) -> int:
+        """The number of the step to come."""
+        return int(self.state["step"])
+
+    @property
     def values(self) -> dict[str, Array]:
         """Weights and buffers together, as programs take them."""
         return {**self.weights, **self.buffers}

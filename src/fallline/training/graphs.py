@@ -1,0 +1,82 @@
+"""The graphs that a training computes: what a network, a loss and backpropagation became.
+
+They are stored with a run, so that it can be resumed and replayed without the classes that made them.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fallline.backprop.gradients import gradients
+from fallline.ir.graph import Graph
+from fallline.ir.serialize import graph_from_json, graph_to_json
+from fallline.nn.losses import Loss
+from fallline.nn.module import Module
+from fallline.nn.trace import SAMPLE_WEIGHT
+from fallline.ops.tensor import Tensor
+from fallline.training.hashes import digest
+from fallline.training.step import GRADIENT, LOSS, OUTPUTS, ROWS, Rows, typed_graph
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """What a training computes.
+
+    Attributes:
+        step: of training: the loss of a batch, every dL/dw, new values of buffers.
+        forward: of prediction: outputs, the loss of each row, the loss.
+        dtype: of weights and arithmetic.
+    """
+
+    step: Graph
+    forward: Graph
+    dtype: str
+
+    @classmethod
+    def of(cls, net: Module, rows: Rows, loss: Loss, dtype: str) -> "Graphs":
+        """The graphs of a network and a loss, for data like these."""
+        step = typed_graph(net, rows, loss, dtype, training=True, backward=True)
+        return cls(step, typed_graph(net, rows, loss, dtype, training=False, backward=False), dtype)
+
+    @property
+    def judge(self) -> Graph:
+        """`forward` without sample weights: outputs and the loss of each row."""
+        inputs = {name: node for name, node in self.forward.inputs.items() if name != SAMPLE_WEIGHT}
+        outputs = {name: node for name, node in self.forward.outputs.items() if name in (OUTPUTS, ROWS)}
+        return Graph(inputs, outputs)
+
+    @property
+    def gradient(self) -> Graph:
+        """The loss in prediction mode, and its gradient."""
+        named = {name[len(GRADIENT) :] for name in self.step.outputs if name.startswith(GRADIENT)}
+        parameters = {name: Tensor(node) for name, node in self.forward.inputs.items() if name in named}
+        found = gradients(Tensor(self.forward.outputs[LOSS]), list(parameters.values()))
+        grads = {GRADIENT + name: tensor.node for name, tensor in zip(parameters, found, strict=True)}
+        return Graph(self.forward.inputs, {LOSS: self.forward.outputs[LOSS], **grads})
+
+    @cached_property
+    def digest(self) -> str:
+        """A name of both graphs: equal for equal arithmetic, whatever the code that made it."""
+        arrays: dict[str, Array] = {}
+        return digest(arrays=arrays, text=json.dumps(self.to_json(arrays), sort_keys=True))
+
+    def to_json(self, arrays: dict[str, Array]) -> dict[str, Any]:
+        """As JSON; arrays that the graphs hold are put into `arrays` by new names."""
+        step, forward = (graph_to_json(graph, arrays) for graph in (self.step, self.forward))
+        return {"step": step, "forward": forward, "dtype": self.dtype}
+
+    @classmethod
+    def from_json(cls, stored: Any, arrays: Mapping[str, Array]) -> "Graphs":
+        """From `to_json`.
+
+        Raises:
+            GraphError: these are no graphs.
+        """
+        step, forward = (graph_from_json(stored[name], arrays) for name in ("step", "forward"))
+        return cls(step, forward, str(stored["dtype"]))
