@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fallline.engine.programs import ForwardProgram
 from fallline.errors import ArgumentError, KindError, ShapeError
-from fallline.ir.graph import Graph, topological
+from fallline.ir.graph import Graph, nodes_in, topological
 from fallline.ir.transform import retype_floats
 from fallline.ir.types import BATCH, DType, format_shape
 from fallline.nn.checks import as_array, as_floats, size
@@ -62,6 +62,13 @@ def tracing(net: Module, training: bool) -> Iterator[Trace]:
         yield trace
     finally:
         _current.reset(token)
+
+
+def scope_of(module: Module) -> AbstractContextManager[None]:
+    """Nodes made inside the block remember the module's dotted name, where a network that holds it is traced."""
+    trace = current_trace()
+    name = None if trace is None else trace.names.get(id(module))
+    return nullcontext() if name is None else nodes_in(name)
 
 
 def assign(buffer: Buffer, value: Tensor) -> None:

@@ -23,7 +23,7 @@ from fallline.training.batches import Batches
 from fallline.training.callbacks import Callback, wants_steps
 from fallline.training.evaluate import full_gradient_norm, mean_loss
 from fallline.training.metrics import Metric
-from fallline.training.nonfinite import bad_entry, locate
+from fallline.training.nonfinite import OriginSearch, bad_entry, bad_state
 from fallline.training.pace import Pace
 from fallline.training.progress import ProgressView
 from fallline.training.run import Run
@@ -92,6 +92,9 @@ class Training:
             s.engine, self.program, self.optimizer, self.batches, self.now, self._factor,
             clip_value=s.clip_value, clip_norm=s.clip_norm, threads=s.threads, shards=s.shards,
         )  # fmt: skip
+        self.origin = OriginSearch(
+            self.net, self.program, self.optimizer, self.batches, self.stepper, self._factor, s.clip_value, s.clip_norm
+        )
         self.run.engine = self.run.config["engine"] = self.stepper.engine
         if self.stepper.threads is not None:
             self.run.config["threads"] = self.stepper.threads
@@ -146,9 +149,9 @@ class Training:
             if stop:
                 self.run.stopped = "interrupted"
                 return
-        self.now = self.stepper.snapshot()
-        if cause := bad_entry(self.now.values):
-            self._went_bad(f"the update at step {self.step - 1} (epoch {epoch + 1}) made {cause}", self.step - 1)
+        good, self.now = self.now, self.stepper.snapshot()
+        if bad_state(self.now):
+            self._went_bad(*self.origin.of_update(self.step, good))
             return
         self._after_epoch(epoch, self.batches.mean_loss(np.concatenate(losses)), time.perf_counter() - started)
 
@@ -162,7 +165,7 @@ class Training:
             self.good, self.good_epochs = self.now, first // self.steps_per_epoch
         if not math.isfinite(losses[-1]):
             self._taken(losses[:-1])
-            self._loss_went_bad(float(losses[-1]))
+            self._went_bad(*self.origin.of_loss(float(losses[-1]), self.step, self.now))
             return losses
         self._taken(losses)
         if self.folder is not None and self.clock.due():
@@ -228,10 +231,12 @@ class Training:
         """Whether there is a reason to stop after this epoch."""
         s = self.settings
         if not math.isfinite(score):
+            rows = self.validation or self.rows
+            origin = self.origin.of_rows(self.judge, rows, self.now.values, "the validation rows")
             self.run.stopped = "nan"
             self.run.problem = (
                 f"the validation loss became {score} in epoch {self.run.epochs}, though the training loss is finite: "
-                "the weights of the best epoch were kept; try a smaller learning rate"
+                f"{origin}. The weights of the best epoch were kept; try a smaller learning rate"
             )
         elif s.until == "converged":
             if self.convergence.stale >= (s.patience or 10):
@@ -248,8 +253,9 @@ class Training:
             self.folder.best(self.net)
         loss = self._keep()
         if not math.isfinite(loss) and run.stopped != "nan" and self.step:
-            last = self.step - 1
-            self._went_bad(f"the loss of the whole training set became {loss} after step {last}", last)
+            last, values = self.step - 1, (self.kept or self.now).values
+            origin = self.origin.of_rows(self.forward, self.rows, values, "the training set")
+            self._went_bad(f"the loss of the whole training set became {loss} after step {last}: {origin}", last)
             loss = self._keep()
         if run.stopped == "nan":
             log.error(run.problem)
@@ -272,15 +278,6 @@ class Training:
             self.kept = self.best
         self._put(self.kept)
         return mean_loss(self.forward, self.rows, self.kept.values)[0]
-
-    def _loss_went_bad(self, loss: float) -> None:
-        """A loss of NaN or infinity: find out where it came from."""
-        batch, values = self.batches.rows_of(self.step), self.stepper.snapshot().values
-        denominator = float(self.batches.denominators(self.step, 1)[0])
-        inputs = self.program.inputs(batch, values, denominator, self.settings.seed, self.step)
-        origin = locate(self.program.reference(len(batch)), inputs, values)
-        epoch = self.step // self.steps_per_epoch + 1
-        self._went_bad(f"the loss became {loss} at step {self.step} (epoch {epoch}): {origin}", self.step)
 
     def _went_bad(self, what: str, step: int) -> None:
         """Stop, and say what happened, which weights are kept (see `_conclude`) and what may help."""
