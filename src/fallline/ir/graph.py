@@ -19,15 +19,22 @@ class Provenance(NamedTuple):
         scope: the dotted name of the module whose `__call__` made it ("" is the network itself), "@loss" for the
             loss, the parameter whose update it is part of; None where there is none of these. A node of
             backpropagation has that of the node whose gradient rule made it.
+        call: which of the module's calls made it, counted from 1; 0 outside modules.
         derivative_of: the op whose gradient rule made it.
     """
 
     origin: str = ""
     scope: str | None = None
+    call: int = 0
     derivative_of: str = ""
 
 
 _provenance: ContextVar[Provenance] = ContextVar("provenance", default=Provenance())  # noqa: B039 – never changed
+
+
+def provenance() -> Provenance:
+    """That of nodes which are made now."""
+    return _provenance.get()
 
 
 @contextmanager
@@ -45,9 +52,9 @@ def nodes_by(origin: str) -> AbstractContextManager[None]:
     return nodes_from(_provenance.get()._replace(origin=origin))
 
 
-def nodes_in(scope: str | None, derivative_of: str = "") -> AbstractContextManager[None]:
+def nodes_in(scope: str | None, call: int = 0, derivative_of: str = "") -> AbstractContextManager[None]:
     """Nodes made inside the block remember what they are part of; see `Provenance`."""
-    return nodes_from(_provenance.get()._replace(scope=scope, derivative_of=derivative_of))
+    return nodes_from(Provenance(_provenance.get().origin, scope, call, derivative_of))
 
 
 class Node:

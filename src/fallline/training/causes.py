@@ -44,8 +44,8 @@ class Fault:
 
     @property
     def overflowed(self) -> bool:
-        """Whether finite numbers became infinite because the result is too large."""
-        return self.became != "nan" and (self.node.op.name in ("exp", "expm1") or self.beyond in explanation(self))
+        """Whether the result of finite numbers, or a part of it, is too large."""
+        return self.node.op.name in ("exp", "expm1") or self.beyond in explanation(self)
 
     def at(self, number: int) -> float:
         """An argument of an elementwise op at the first bad place."""
@@ -133,10 +133,11 @@ def _matmul(fault: Fault) -> str:
     *lead, row, column = fault.place
     left, right = fault.arguments[0][(*lead, row)], fault.arguments[1][(*lead, slice(None), column)]  # (k,) each
     if not (np.isfinite(left).all() and np.isfinite(right).all()):
-        return f"0 × infinity or infinity − infinity in a sum of {len(left)} products"
+        return f"0 × infinity or infinity − infinity among {len(left)} products"
     names = [fault.names[i] or "numbers" for i in (0, 1)]
     sizes = [f"{name} up to {np.abs(array).max():.4g}" for name, array in zip(names, (left, right), strict=True)]
-    return f"a sum of {len(left)} products, {sizes[0]} in size × {sizes[1]}, {fault.beyond}"
+    products = "a product" if len(left) == 1 else f"a sum of {len(left)} products"
+    return f"{products}, {sizes[0]} in size × {sizes[1]}, {fault.beyond}"
 
 
 def _sum(fault: Fault) -> str:

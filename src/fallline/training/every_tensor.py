@@ -14,6 +14,10 @@ from fallline.engine.programs import COMPILED
 from fallline.engine.reference import ReferenceProgram
 from fallline.ir.graph import Graph, Node
 from fallline.ir.types import bind
+from fallline.training.batches import Batches
+from fallline.training.step import StepProgram
+from fallline.training.steppers import Snapshot
+from fallline.training.update_graph import UpdateGraph
 
 Array = NDArray[Any]
 
@@ -46,6 +50,26 @@ def every_tensor(
     for node, value in ReferenceProgram(graph, sizes, shards).trace(inputs):
         if only is None or only(node):
             yield node, value
+
+
+def step_inputs(
+    program: StepProgram, update: UpdateGraph, batches: Batches, before: Snapshot, factor: float
+) -> dict[str, Any]:
+    """What the graph of a step with its update is given, for `every_tensor`: the step that a snapshot stands before.
+
+    Args:
+        program: of the step's loss and backpropagation.
+        update: the same with the update.
+        batches: the rows of each step.
+        before: weights, buffers and the optimizer's state, whose "step" is the step's number.
+        factor: the schedule's factor of the step.
+    """
+    step = int(before.state["step"])
+    denominator = float(batches.denominators(step, 1)[0])
+    inputs = program.inputs(batches.rows_of(step), before.values, denominator, batches.seed, step)
+    scalars, _ = update.scalar_values(step + 1, before.state["memory"], factor)
+    numbers = {name: np.asarray(n, program.dtype) for name, n in zip(update.scalars, scalars, strict=True)}
+    return {**inputs, **update.state_inputs(before.weights, before.buffers, before.state), **numbers}
 
 
 def _compiled(

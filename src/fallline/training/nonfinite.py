@@ -21,12 +21,12 @@ from fallline.nn.module import Module
 from fallline.optim import Optimizer
 from fallline.training.batches import Batches
 from fallline.training.causes import Fault, explanation
-from fallline.training.every_tensor import every_tensor
+from fallline.training.every_tensor import every_tensor, step_inputs
 from fallline.training.first_bad import BadNodes
 from fallline.training.step import LOSS, ROWS, UPDATED, Rows, StepProgram
 from fallline.training.steppers import Factor, Snapshot, Stepper
 from fallline.training.update_graph import slot_name, with_update
-from fallline.training.words import Words, where
+from fallline.training.words import RowNumbers, Words
 
 Array = NDArray[Any]
 CHUNK = 4096
@@ -123,7 +123,7 @@ class OriginSearch:
         batch = rows.take(numbers)
         graph = Graph(program.graph.inputs, {result: program.graph.outputs[result]})
         tensors = self._tensors(graph, len(batch), program.inputs(batch, values, 1.0, 0, 0))
-        return clause(tensors, list(graph.outputs.values()), Words(self.net, graph), numbers, data)
+        return clause(tensors, list(graph.outputs.values()), Words(self.net, graph), RowNumbers(numbers, data))
 
     def _epoch(self, step: int) -> int:
         """The epoch of a step, counted from 1."""
@@ -148,22 +148,14 @@ class OriginSearch:
 
     def _clause(self, before: Snapshot, step: int, updating: bool) -> str:
         """What made the first bad number of a step that begins with a finite state."""
-        batch, graph = self.batches.rows_of(step), self.program.graph
-        denominator = float(self.batches.denominators(step, 1)[0])
-        inputs = self.program.inputs(batch, before.values, denominator, self.batches.seed, step)
-        words = Words(self.net, graph, graph.outputs)
-        if updating:
-            update = with_update(graph, self.optimizer, self.clip_value, self.clip_norm)
-            scalars, _ = update.scalar_values(step + 1, before.state["memory"], self.factor(step))
-            numbers = {name: np.asarray(n, self.program.dtype) for name, n in zip(update.scalars, scalars, strict=True)}
-            inputs |= {**update.state_inputs(before.weights, before.buffers, before.state), **numbers}
-            words = Words(self.net, update.graph, graph.outputs)
-            graph = Graph(update.graph.inputs, {name: update.graph.outputs[name] for name in update.updates.values()})
-        else:
-            graph = Graph(graph.inputs, {LOSS: graph.outputs[LOSS]})
-        tensors = self._tensors(graph, len(batch), inputs)
-        results = list(graph.outputs.values())
-        return clause(tensors, results, words, self.batches.numbers_of(step), "the training set")
+        update = with_update(self.program.graph, self.optimizer, self.clip_value, self.clip_norm)
+        names = list(update.updates.values()) if updating else [LOSS]
+        graph = Graph(update.graph.inputs, {name: update.graph.outputs[name] for name in names})
+        inputs = step_inputs(self.program, update, self.batches, before, self.factor(step))
+        tensors = self._tensors(graph, int(self.batches.sizes(step, 1)[0]), inputs)
+        words = Words(self.net, graph, self.program.graph.outputs)
+        rows = RowNumbers(self.batches.numbers_of(step), "the training set", "the whole batch")
+        return clause(tensors, list(graph.outputs.values()), words, rows)
 
     def _tensors(self, graph: Graph, rows: int, inputs: Mapping[str, Any]) -> list[tuple[Node, Array]]:
         sizes, shards = {BATCH.name: rows}, self.program.shards
@@ -173,23 +165,20 @@ class OriginSearch:
             return list(every_tensor(graph, sizes, inputs, REFERENCE, shards))
 
 
-def clause(
-    tensors: Sequence[tuple[Node, Array]], results: Sequence[Node], words: Words, numbers: Array, data: str
-) -> str:
+def clause(tensors: Sequence[tuple[Node, Array]], results: Sequence[Node], words: Words, rows: RowNumbers) -> str:
     """What made the first bad number among tensors that reached one of the results.
 
     Args:
         tensors: every node with its value.
         results: nodes of which some are not finite.
         words: names for them.
-        numbers: of the batch's rows in the data.
-        data: whose rows they are.
+        rows: of the batch.
     """
     search = BadNodes(tensors)
     first = search.first(results)
     if first is None:
         return UNKNOWN
-    told = _told(_fault(*first, search, words), words, numbers, data)
+    told = _told(_fault(*first, search, words), words, rows)
     later = search.first(results, nan_only=True)
     if later is not None and later[0] is not first[0] and not np.isnan(search.values[id(first[0])][first[1]]).any():
         fault = _fault(*later, search, words)
@@ -203,13 +192,12 @@ def _fault(node: Node, bad: Array, search: BadNodes, words: Words) -> Fault:
     return Fault(node, search.values[id(node)], arguments, bad, names)
 
 
-def _told(fault: Fault, words: Words, numbers: Array, data: str) -> str:
-    node = fault.node
-    rows = where(node, fault.bad, numbers, data)
+def _told(fault: Fault, words: Words, rows: RowNumbers) -> str:
+    node, where = fault.node, rows.where(fault.node, fault.bad)
     if not node.inputs:
-        return f"{words.argument(node, node)} holds {fault.became} {rows}, which was not there when it was checked"
+        return f"{words.argument(node, node)} holds {fault.became} {where}, which it did not when it was checked"
     did = "overflowed" if fault.overflowed else f"made {fault.became}"
-    return f"{node.op.name} {did} {words.place(node)}{', ' if rows else ''}{rows}: {explanation(fault)}"
+    return f"{node.op.name} {did} {words.place(node)}{', ' if where else ''}{where}: {explanation(fault)}"
 
 
 def _first_bad_rows(program: StepProgram, rows: Rows, values: Mapping[str, Array]) -> Array:

@@ -1,6 +1,7 @@
 """How messages name a step's tensors: layers, weights, rows of the training set."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -40,23 +41,28 @@ class Words:
             if name.startswith(GRADIENT):
                 found[id(node)] = f"the gradient of {name.removeprefix(GRADIENT)!r}"
         self._names = found
+        self._calls: dict[str | None, int] = {}
+        for node in graph.nodes():
+            scope = node.provenance.scope
+            self._calls[scope] = max(self._calls.get(scope, 0), node.provenance.call)
 
-    def layer(self, scope: str) -> str:
-        """A module, as "layer 2 (Linear)"."""
+    def layer(self, scope: str, call: int = 0) -> str:
+        """A module, as "layer 2 (Linear)"; of one that is called several times, which call it is."""
         if scope == LOSS_SCOPE:
             return "the loss"
-        kind = type(self._modules[scope]).__name__
-        return f"layer {scope} ({kind})" if scope else f"the network's own __call__ ({kind})"
+        kind, calls = type(self._modules[scope]).__name__, self._calls[scope]
+        name = f"layer {scope} ({kind})" if scope else f"the network ({kind})"
+        return f"call {call} of {calls} of {name}" if call and calls > 1 else name
 
     def place(self, node: Node) -> str:
         """What a node is part of: "in layer 2 (Linear)", "in backpropagation through exp of the loss"."""
-        origin, scope, of = node.provenance
+        origin, scope, call, of = node.provenance
         if origin == UPDATE:
             return "in clipping the gradients" if scope is None else f"in the update of {scope!r}"
         if origin:
             through = f" through {of} of" if of else " to the output of"
-            return f"in {origin}" + (f"{through} {self.layer(scope)}" if scope is not None else "")
-        return f"in {self.layer(scope)}" if scope is not None else "in the forward pass"
+            return f"in {origin}" + (f"{through} {self.layer(scope, call)}" if scope is not None else "")
+        return f"in {self.layer(scope, call)}" if scope is not None else "in the forward pass"
 
     def argument(self, node: Node, user: Node) -> str:
         """What a node's user calls it: an input's name, "the output of layer 1 (Linear)", or ""."""
@@ -65,8 +71,10 @@ class Words:
         if id(node) in self._names:
             return self._names[id(node)]
         own, users = node.provenance, user.provenance
-        outside = own.scope is not None and own.scope != users.scope and node.op.name != "constant"
-        return f"the output of {self.layer(own.scope or '')}" if outside and not own.origin and not users.origin else ""
+        same = (own.scope, own.call) == (users.scope, users.call) or own.origin or users.origin
+        if own.scope is None or same or node.op.name == "constant":
+            return ""
+        return f"the output of {self.layer(own.scope, own.call)}"
 
 
 def _input_name(name: str) -> str:
@@ -78,24 +86,32 @@ def _input_name(name: str) -> str:
     return repr(name)
 
 
-def where(node: Node, bad: Array, numbers: Array, data: str) -> str:
-    """Which rows of the batch, or else which element, bad numbers are in.
+@dataclass(frozen=True)
+class RowNumbers:
+    """Which rows of the data a batch has.
 
-    Args:
-        node: whose tensor it is.
-        bad: where they are, of the tensor's shape.
-        numbers: of the batch's rows in the data.
+    Attributes:
+        numbers: of its rows, in the batch's order.
         data: what these are numbers of, such as "the training set".
+        whole: what to call all of them together; "" if that is nothing of its own.
     """
-    place = [int(i) for i in np.argwhere(bad)[0]]
-    axis = next((i for i, dim in enumerate(node.type.shape) if isinstance(dim, SymbolicDim)), None)
-    if axis is None:
-        return f"at {format_shape(tuple(place))} of {format_shape(bad.shape)}" if bad.ndim else ""
-    each: Any = node.type.shape[axis]
-    rows = np.unique(np.argwhere(bad)[:, axis] // each.factor)
-    shown = ", ".join(f"{int(numbers[row]):,}" for row in rows[:ROWS_SHOWN])
-    more = f" and {len(rows) - ROWS_SHOWN:,} more" if len(rows) > ROWS_SHOWN else ""
-    column = f", column {place[-1]}" if bad.ndim > 1 and axis == 0 and bad.shape[-1] > 1 else ""
-    if len(rows) == len(numbers) > 1:
-        return f"in all {len(rows):,} rows of the batch, such as row {int(numbers[rows[0]]):,} of {data}{column}"
-    return f"in row{'s' if len(rows) > 1 else ''} {shown}{more} of {data}{column if len(rows) == 1 else ''}"
+
+    numbers: Array
+    data: str
+    whole: str = ""
+
+    def where(self, node: Node, bad: Array) -> str:
+        """Which rows, or else which element, bad numbers of a node's tensor are in; "" for one number."""
+        place = [int(i) for i in np.argwhere(bad)[0]]
+        axis = next((i for i, dim in enumerate(node.type.shape) if isinstance(dim, SymbolicDim)), None)
+        if axis is None:
+            return f"at {format_shape(tuple(place))} of shape {format_shape(bad.shape)}" if bad.ndim else ""
+        each: Any = node.type.shape[axis]
+        rows = np.unique(np.argwhere(bad)[:, axis] // each.factor)
+        shown = ", ".join(f"{int(number):,}" for number in self.numbers[rows[:ROWS_SHOWN]])
+        if len(rows) == 1:
+            column = f", column {place[-1]}" if bad.ndim > 1 and axis == 0 and bad.shape[-1] > 1 else ""
+            return f"in row {shown} of {self.data}{column}"
+        more = f" and {len(rows) - ROWS_SHOWN:,} more" if len(rows) > ROWS_SHOWN else ""
+        whole = f" ({self.whole})" if self.whole and len(rows) == len(self.numbers) else ""
+        return f"in rows {shown}{more} of {self.data}{whole}"
