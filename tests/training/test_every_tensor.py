@@ -50,7 +50,7 @@ def embedding() -> nn.Module:
 
 CASES: dict[str, tuple[Callable[[], nn.Module], Any, dict[str, Any]]] = {
     "mlp, sgd": (mlp, optim.SGD(lr=0.1), {}),
-    "mlp, momentum, clipped": (mlp, optim.SGD(lr=0.1, momentum=0.9, nesterov=True), {"clip_norm": 0.5, "clip_value": 0.1}),
+    "mlp, momentum, clipped": (mlp, optim.SGD(lr=0.1, momentum=0.9), {"clip_norm": 0.5, "clip_value": 0.1}),
     "mlp, adam, shards": (mlp, optim.Adam(lr=0.01), {"shards": 3}),
     "norms and dropout, adamw": (normed, optim.AdamW(lr=0.01), {"clip_norm": 1.0}),
     "norms and dropout, shards": (normed, optim.SGD(lr=0.1, momentum=0.5), {"shards": 3}),

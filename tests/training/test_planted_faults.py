@@ -153,7 +153,7 @@ FAULTS = {
     "no variance": Planted(
         without_eps,
         data(2.0, 2.0),
-        ("divide made nan in layer 1 (BatchNorm), in rows ", " and 5 more of the training set (the whole batch): 0 ÷ 0",),
+        ("divide made nan in layer 1 (BatchNorm), in rows ", " and 5 more of the training set (the whole batch): 0 ÷ 0"),
         step=0,
     ),
     "0 × infinity": Planted(
@@ -176,8 +176,8 @@ FAULTS = {
     "a shared weight applied fifty times": Planted(
         lambda: shared(7.0),
         data(0.0, 1.0),
-        (f"matmul overflowed in call 46 of 50 of layer inner (Linear), {ROW}: a product, the output of call 45 of 50 of "
-         "layer inner (Linear) up to 1.07e+38 in size × 'inner.weight' up to 7, is beyond float32's largest number",),
+        (f"matmul overflowed in call 46 of 50 of layer inner (Linear), {ROW}: a product, the output of call 45 of "
+         "50 of layer inner (Linear) up to 1.07e+38 in size × 'inner.weight' up to 7, is beyond float32's largest",),
     ),
     "square root of a negative number": Planted(
         lambda: behind(lambda x: fl.sqrt(x) * 2.0),
@@ -195,7 +195,9 @@ FAULTS = {
         (f"divide made infinity in layer 1 (Of), {ROW}: 3 ÷ the output of layer 0 (Linear) 0;",),
     ),
     "a softmax by hand": Planted(
-        lambda: nn.Sequential(nn.Linear(1, 2, bias=False, init="ones"), Of(lambda x: fl.exp(x) / fl.exp(x).sum(-1, True))),
+        lambda: nn.Sequential(
+            nn.Linear(1, 2, bias=False, init="ones"), Of(lambda x: fl.exp(x) / fl.exp(x).sum(-1, True))
+        ),
         data(1.0, 112.0),
         (f"exp overflowed in layer 1 (Of), {ROW}, column 0: the output of layer 0 (Linear) reached 112",
          "; of that, divide made nan in layer 1 (Of): infinity ÷ infinity;"),
@@ -232,8 +234,8 @@ UPDATES = {
     "momentum without clipping": Planted(  # velocity: 2·10³⁸, then 0.9·2·10³⁸ + 2·10³⁸
         lambda: linear(0.0),
         data(2e8, 2e8),
-        ("made 'weight' -inf at (0, 0): add overflowed in the update of 'weight'", ": 1.8e+38 + the gradient of 'weight' "
-         "2e+38 is beyond"),
+        ("made 'weight' -inf at (0, 0): add overflowed in the update of 'weight'",
+         ": 1.8e+38 + the gradient of 'weight' 2e+38 is beyond"),
         step=1,
         fit={"loss": lambda o, t: o.sum(-1) * 1e30, "optimizer": optim.SGD(lr=1e-42, momentum=0.9)},
     ),

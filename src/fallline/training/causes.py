@@ -131,7 +131,7 @@ def _power(fault: Fault) -> str:
 
 def _matmul(fault: Fault) -> str:
     *lead, row, column = fault.place
-    left, right = fault.arguments[0][(*lead, row)], fault.arguments[1][(*lead, slice(None), column)]  # (k,) each
+    left, right = fault.arguments[0][(*lead, row)], fault.arguments[1][tuple(lead)][:, column]  # (k,) each
     if not (np.isfinite(left).all() and np.isfinite(right).all()):
         return f"0 × infinity or infinity − infinity among {len(left)} products"
     names = [fault.names[i] or "numbers" for i in (0, 1)]

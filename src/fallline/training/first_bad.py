@@ -68,14 +68,14 @@ class BadNodes:
                     found |= wrong  # which of them is not told apart
         return found
 
-    def _used(self, node: Node, number: int, mask: Array) -> Array:
+    def _used(self, node: Node, number: int, mask: Array) -> Any:
         """A mask of an argument, without the elements that a choice passes by."""
         if node.op.name != "where" or number == 0:
             return mask
         chosen = np.asarray(self.values[id(node.inputs[0])], dtype=bool)
         return mask & (chosen if number == 1 else ~chosen)
 
-    def _reached(self, node: Node, number: int, wrong: Array, mask: Array) -> Array:
+    def _reached(self, node: Node, number: int, wrong: Array, mask: Array) -> Any:
         """Where an argument's bad numbers can have made those of the node; without more knowledge, everywhere."""
         if isinstance(node.op.kernel, Elementwise):
             return self._used(node, number, mask) & wrong

@@ -23,7 +23,7 @@ from fallline.training.batches import Batches
 from fallline.training.causes import Fault, explanation
 from fallline.training.every_tensor import every_tensor, step_inputs
 from fallline.training.first_bad import BadNodes
-from fallline.training.step import LOSS, ROWS, UPDATED, Rows, StepProgram
+from fallline.training.step import LOSS, ROWS, Rows, StepProgram
 from fallline.training.steppers import Factor, Snapshot, Stepper
 from fallline.training.update_graph import slot_name, with_update
 from fallline.training.words import RowNumbers, Words
