@@ -153,7 +153,7 @@ FAULTS = {
     "no variance": Planted(
         without_eps,
         data(2.0, 2.0),
-        ("divide made nan in layer 1 (BatchNorm), in rows ", " and 5 more of the training set (the whole batch): 0 ÷ 0"),
+        ("divide made nan in layer 1 (BatchNorm), in rows ", "5 more of the training set (the whole batch): 0 ÷ 0"),
         step=0,
     ),
     "0 × infinity": Planted(

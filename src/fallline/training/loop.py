@@ -86,7 +86,7 @@ class Training:
         self.schedule_state = s.schedule.initial_state()
         self.batches = Batches(self.rows, s.batch_size, s.seed, s.shuffle)
         self.steps_per_epoch = self.batches.steps_per_epoch
-        # The graph of a step, and its walk, in which a bad number's origin is looked for whatever the engine.
+        # The graph of a step; on the reference engine also what computes it.
         self.program = StepProgram(self.net, self.rows, self.loss, dtype=s.dtype, shards=s.shards, engine=REFERENCE)
         self.stepper = make_stepper(
             s.engine, self.program, self.optimizer, self.batches, self.now, self._factor,
