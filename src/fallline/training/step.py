@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from fallline.backprop.gradients import gradients
 from fallline.engine.programs import COMPILED, ForwardProgram, make_program
-from fallline.engine.reference import ReferenceProgram
 from fallline.errors import ArgumentError, KindError, ShapeError
 from fallline.ir.graph import Graph, nodes_in
 from fallline.ir.transform import retype_floats
@@ -214,10 +213,6 @@ class StepProgram:
         if rows not in self._programs:
             self._programs[rows] = make_program(self.graph, {BATCH.name: rows}, self.shards, self.engine)
         return self._programs[rows]
-
-    def reference(self, rows: int) -> ReferenceProgram:
-        """The reference walk of the same step, every node of which can be looked at."""
-        return ReferenceProgram(self.graph, {BATCH.name: rows}, self.shards)
 
     def inputs(self, batch: Rows, values: Mapping[str, Array], denominator: float, seed: int, step: int) -> Any:
         """Everything a program is given, by input name."""
