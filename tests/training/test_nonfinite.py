@@ -23,7 +23,10 @@ def test_an_exploding_training_names_step_tensor_and_op_and_keeps_good_weights()
     assert run.stopped == "nan"
     step = len(run.steps["loss"])
     assert f"at step {step} (epoch {step // 5 + 1}): " in run.problem
-    assert re.search(r": \w+ in the forward pass made (nan|infinity) in a tensor of shape \(8, \d\) from", run.problem)
+    assert re.search(
+        r": matmul overflowed in layer \d \(Linear\), in rows .* of the training set \(the whole batch\): a sum",
+        run.problem,
+    )
     assert "learning rate 1e+06. Training stopped and the initial weights were kept. " in run.problem
     assert run.problem.endswith("Try a learning rate of 100000, or clip the gradients (fl.fit's clip_norm=1).")
     fresh = nn.Sequential(nn.Linear(3, 8), nn.Linear(8, 1)).parameters()
@@ -66,7 +69,8 @@ def test_weights_whose_loss_is_infinite_at_the_end_are_not_kept() -> None:
     net = nn.Linear(3, 1)
     run = fl.fit(net, X, Y, loss="mse", optimizer=optim.SGD(lr=1e30), batch_size="all", epochs=1)
     assert run.stopped == "nan"
-    assert "the loss of the whole training set became inf after step 0" in run.problem
+    assert "the loss of the whole training set became inf after step 0: multiply overflowed in the loss" in run.problem
+    assert ", in rows 0, 1, 2 and 37 more of the training set: the square of " in run.problem
     assert net.parameters()["weight"].tobytes() == nn.Linear(3, 1).parameters()["weight"].tobytes()
 
 
@@ -80,10 +84,11 @@ def test_an_op_that_makes_nan_is_named() -> None:
 
     run = fl.fit(Root(), X, Y, loss="mse", epochs=1)
     assert run.stopped == "nan"
+    rows = ", ".join(str(number) for number in fl.batch_order(40, seed=0, epoch=0)[:3])
     assert (
-        "at step 0 (epoch 1): sqrt in the forward pass made nan in a tensor of shape (32, 1) from values -10"
-        in run.problem
-    )
+        f"at step 0 (epoch 1): sqrt made nan in the network (Root), in rows {rows} and 29 more of the training set "
+        "(the whole batch): the square root of -10"
+    ) in run.problem
 
 
 def test_nan_keeps_the_best_epoch_where_there_was_one() -> None:
@@ -93,3 +98,62 @@ def test_nan_keeps_the_best_epoch_where_there_was_one() -> None:
     assert run.best_epoch is not None
     assert f"the weights of the best epoch, {run.best_epoch + 1}, were kept" in run.problem
     assert fl.evaluate(net, X, Y, loss="mse")["loss"] == min(run.history["validation_loss"])
+
+
+def test_a_validation_loss_that_goes_bad_alone_names_its_rows() -> None:
+    net = nn.Linear(1, 1, bias=False, init="ones")
+    x, held_out = np.ones((8, 1)), np.array([[1.0], [1e25], [1.0]])
+    options: dict[str, Any] = {"optimizer": optim.SGD(lr=1e-9), "batch_size": 4, "epochs": 2}
+    run = fl.fit(net, x, 0 * x, loss="mse", validation=(held_out, 0 * held_out), **options)
+    assert run.stopped == "nan"
+    assert run.problem.startswith(
+        "the validation loss became inf in epoch 1, though the training loss is finite: multiply"
+    )
+    assert "multiply overflowed in the loss, in row 1 of the validation rows: the square of 1e+25 is bey" in run.problem
+
+
+@pytest.mark.parametrize("engine", ["compiled", "reference"])
+def test_bad_numbers_that_never_reach_the_loss_stop_nothing(engine: str) -> None:
+    """A dead branch, and a mask of infinities."""
+
+    class Dead(nn.Module):
+        def __init__(self) -> None:
+            self.inner = nn.Linear(3, 2)
+
+        def __call__(self, x: Any) -> Any:
+            safe = fl.where(x * x < 0.0, fl.log(x * 0.0), x)
+            masked = fl.where(safe < 100.0, safe, -np.inf)
+            return self.inner(fl.maximum(masked, -10.0))
+
+    run = fl.fit(Dead(), X, np.zeros((40, 2)), loss="mse", batch_size=8, epochs=2, engine=engine)
+    assert run.stopped == "epochs"
+
+
+@pytest.mark.parametrize("engine", ["compiled", "reference"])
+def test_a_dead_branch_is_not_blamed_for_another_fault(engine: str) -> None:
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            self.inner = nn.Linear(3, 1)
+
+        def __call__(self, x: Any) -> Any:
+            dead = fl.log(fl.sum(x * 0.0, -1, keepdims=True))
+            return fl.where(self.inner(x) > 1e6, dead, fl.sqrt(self.inner(x) - 100.0))
+
+    run = fl.fit(Both(), X, Y, loss="mse", batch_size=8, epochs=1, engine=engine)
+    assert "(epoch 1): sqrt made nan in the network (Both), in rows " in run.problem
+
+
+def test_data_that_change_while_an_epoch_runs_are_told_of() -> None:
+    """Taking the epoch's steps again finds the bad row sooner than the training did."""
+    x = np.ones((40, 1), dtype=np.float32)
+    order = fl.batch_order(40, seed=0, epoch=0)
+
+    class Spoil(fl.Callback):
+        def on_step_end(self, run: Any, step: int) -> None:
+            if step == 2:
+                x[order[[0, -1]]] = np.nan
+
+    run = fl.fit(nn.Linear(1, 1), x, 0 * x, loss="mse", batch_size=8, epochs=1, shuffle=True, callbacks=[Spoil()])
+    assert run.stopped == "nan"
+    assert "the loss became nan at step 4 (epoch 1); taking the step again did not show where" in run.problem
+    assert "have the data changed during the training?" in run.problem

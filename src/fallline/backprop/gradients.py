@@ -14,7 +14,7 @@ Source: Linnainmaa 1970 (reverse accumulation); Rumelhart, Hinton & Williams 198
 from collections.abc import Sequence
 
 from fallline.errors import GraphError, KindError, ShapeError
-from fallline.ir.graph import Node, nodes_by, topological
+from fallline.ir.graph import Node, nodes_by, nodes_in, topological
 from fallline.ir.types import format_shape
 from fallline.ops.tensor import Tensor, apply, filled_like
 
@@ -51,14 +51,16 @@ def _walk_back(loss: Tensor, wanted: Sequence[Tensor]) -> list[Tensor]:
         if id(node) not in adjoint or not node.inputs or node.op.gradient is None:
             continue
         inputs = [Tensor(parent) for parent in node.inputs]
-        flows = node.op.gradient(adjoint[id(node)], Tensor(node), *inputs, **node.attributes)
+        with nodes_in(node.provenance.scope, node.provenance.call, derivative_of=node.op.name):
+            flows = node.op.gradient(adjoint[id(node)], Tensor(node), *inputs, **node.attributes)
         for parent, flow in zip(node.inputs, flows, strict=True):
             if flow is None or id(parent) not in on_path or not parent.type.dtype.is_float:
                 continue
             if flow.type != parent.type:
                 raise GraphError(f"the gradient rule of {node.op.name!r} gave {flow.type} for an input {parent.type}")
             earlier = adjoint.get(id(parent))
-            adjoint[id(parent)] = flow if earlier is None else apply("add", earlier, flow)
+            with nodes_in(parent.provenance.scope, parent.provenance.call):
+                adjoint[id(parent)] = flow if earlier is None else apply("add", earlier, flow)
     return [adjoint[id(x.node)] if id(x.node) in adjoint else filled_like(x, 0.0) for x in wanted]
 
 

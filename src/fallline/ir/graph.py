@@ -1,39 +1,78 @@
 """A graph: nodes with static types, printed one line a node."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 from fallline.ir.kernel import attribute_text
 from fallline.ir.op import Op
 from fallline.ir.types import TensorType
 
-_origin: ContextVar[str] = ContextVar("origin", default="")
+
+class Provenance(NamedTuple):
+    """Where a node comes from. It explains a node and decides nothing: neither its value, nor whether graphs are equal.
+
+    Attributes:
+        origin: who added it: "backpropagation", for example; "" for the network and its loss.
+        scope: the dotted name of the module whose `__call__` made it ("" is the network itself), "@loss" for the
+            loss, the parameter whose update it is part of; None where there is none of these. A node of
+            backpropagation has that of the node whose gradient rule made it.
+        call: which of the module's calls made it, counted from 1; 0 outside modules.
+        derivative_of: the op whose gradient rule made it.
+    """
+
+    origin: str = ""
+    scope: str | None = None
+    call: int = 0
+    derivative_of: str = ""
+
+
+_provenance: ContextVar[Provenance] = ContextVar("provenance", default=Provenance())  # noqa: B039 – never changed
+
+
+def provenance() -> Provenance:
+    """That of nodes which are made now."""
+    return _provenance.get()
 
 
 @contextmanager
-def nodes_by(origin: str) -> Iterator[None]:
-    """Nodes made inside the block remember who added them: "backpropagation", for example."""
-    token = _origin.set(origin)
+def nodes_from(provenance: Provenance) -> Iterator[None]:
+    """Nodes made inside the block have this provenance."""
+    token = _provenance.set(provenance)
     try:
         yield
     finally:
-        _origin.reset(token)
+        _provenance.reset(token)
+
+
+def nodes_by(origin: str) -> AbstractContextManager[None]:
+    """Nodes made inside the block remember who added them: "backpropagation", for example."""
+    return nodes_from(_provenance.get()._replace(origin=origin))
+
+
+def nodes_in(scope: str | None, call: int = 0, derivative_of: str = "") -> AbstractContextManager[None]:
+    """Nodes made inside the block remember what they are part of; see `Provenance`."""
+    return nodes_from(Provenance(_provenance.get().origin, scope, call, derivative_of))
 
 
 class Node:
     """One operation of a graph: op, input nodes, attributes, and the type of its result. Never changed."""
 
-    __slots__ = ("attributes", "inputs", "op", "origin", "type")
+    __slots__ = ("attributes", "inputs", "op", "provenance", "type")
 
     def __init__(self, op: Op, inputs: tuple["Node", ...], attributes: Mapping[str, Any]) -> None:
         self.op = op
         self.inputs = inputs
         self.attributes = dict(attributes)
         self.type: TensorType = op.infer(*(node.type for node in inputs), **self.attributes)
-        self.origin = _origin.get()
+        self.provenance = _provenance.get()
+
+    @property
+    def origin(self) -> str:
+        """Who added it; see `Provenance`."""
+        return self.provenance.origin
 
     def __repr__(self) -> str:
         return f"<{self.op.name}: {self.type}>"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fallline.ir.graph import Graph, Node, nodes_by, topological
+from fallline.ir.graph import Graph, Node, nodes_from, topological
 from fallline.ir.types import DType
 
 
@@ -34,7 +34,7 @@ def _rebuild(graph: Graph, made: dict[int, Node], attribute: Any) -> Graph:
         if unchanged:
             kept[id(node)] = node
             continue
-        with nodes_by(node.origin):
+        with nodes_from(node.provenance):
             kept[id(node)] = Node(node.op, inputs, attributes)
     inputs_after = {name: kept[id(node)] for name, node in graph.inputs.items()}
     return Graph(inputs_after, {name: kept[id(node)] for name, node in graph.outputs.items()})

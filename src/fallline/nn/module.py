@@ -1,6 +1,7 @@
 """Networks and their parts: `Module`, `Parameter`, `Buffer`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -73,6 +74,12 @@ class Module:
 
     def __call__(self, x: Tensor) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__} must define __call__(self, x)")
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let the nodes that the class's `__call__` makes remember the module that made them."""
+        super().__init_subclass__(**options)
+        if "__call__" in vars(cls):
+            cls.__call__ = _scoped(vars(cls)["__call__"])  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.describe()})"
@@ -221,6 +228,19 @@ def _checked_value(call: str, what: str, name: str, shape: tuple[Any, ...], valu
         raise ArgumentError(f"{call}: {what} {name!r} must be finite, found {array[place]} at {place}")
     kind: Literal["float32", "float64"] = "float64" if array.dtype == np.float64 else "float32"
     return np.array(array, dtype=kind)
+
+
+def _scoped(call: Callable[..., Any]) -> Callable[..., Any]:
+    """A `__call__` whose nodes know the name of their module."""
+
+    @wraps(call)
+    def scoped(self: Module, *arguments: Any, **options: Any) -> Any:
+        from fallline.nn.trace import scope_of  # tracing is built on modules
+
+        with scope_of(self):
+            return call(self, *arguments, **options)
+
+    return scoped
 
 
 def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:

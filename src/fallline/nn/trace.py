@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fallline.engine.programs import ForwardProgram
 from fallline.errors import ArgumentError, KindError, ShapeError
-from fallline.ir.graph import Graph, topological
+from fallline.ir.graph import Graph, nodes_in, provenance, topological
 from fallline.ir.transform import retype_floats
 from fallline.ir.types import BATCH, DType, format_shape
 from fallline.nn.checks import as_array, as_floats, size
@@ -35,12 +35,14 @@ class Trace:
         names: dotted name by id of module.
         updates: new values of buffers, by id of buffer.
         calls: how often each module has asked for random numbers.
+        entered: how often each module has been called.
     """
 
     training: bool
     names: dict[int, str]
     updates: dict[int, Tensor] = field(default_factory=dict)
     calls: Counter[int] = field(default_factory=Counter)
+    entered: Counter[int] = field(default_factory=Counter)
     seed: Tensor = field(default_factory=lambda: make_input(SEED, (), "int64"))
     step: Tensor = field(default_factory=lambda: make_input(STEP, (), "int64"))
 
@@ -62,6 +64,16 @@ def tracing(net: Module, training: bool) -> Iterator[Trace]:
         yield trace
     finally:
         _current.reset(token)
+
+
+def scope_of(module: Module) -> AbstractContextManager[None]:
+    """Nodes made inside the block remember the module's dotted name, where a network that holds it is traced."""
+    trace = current_trace()
+    name = None if trace is None else trace.names.get(id(module))
+    if trace is None or name is None or name == provenance().scope:  # the last: a class that calls its base's
+        return nullcontext()
+    trace.entered[id(module)] += 1
+    return nodes_in(name, trace.entered[id(module)])
 
 
 def assign(buffer: Buffer, value: Tensor) -> None:

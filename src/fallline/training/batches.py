@@ -38,13 +38,17 @@ class Batches:
         """Rows × the training set's mean weight, (count,), float64: what each step's loss is divided by."""
         return self.sizes(first, count) * self.mean_weight
 
-    def rows_of(self, step: int) -> Rows:
-        """The rows of one step, in its order."""
+    def numbers_of(self, step: int) -> Array:
+        """The numbers of one step's rows in the training set, in its order."""
         epoch, place = divmod(step, self.steps_per_epoch)
         if self.shuffle and epoch != self._epoch:
             self._epoch, self._order = epoch, batch_order(len(self.rows), self.seed, epoch)
         start = place * self.batch_size
-        return self.rows.take(self._order[start : start + self.batch_size])
+        return self._order[start : start + self.batch_size]
+
+    def rows_of(self, step: int) -> Rows:
+        """The rows of one step, in its order."""
+        return self.rows.take(self.numbers_of(step))
 
     def mean_loss(self, losses: Array) -> float:
         """The mean over an epoch's rows of its steps' losses, (steps,): Σ lossₛ·rowsₛ, one after the other, / rows."""

@@ -25,7 +25,7 @@ from fallline.training.checkpoint import Checkpoint, Values
 from fallline.training.evaluate import full_gradient_norm, mean_loss
 from fallline.training.graphs import Graphs
 from fallline.training.hashes import weights_hash
-from fallline.training.nonfinite import bad_entry, locate
+from fallline.training.nonfinite import OriginSearch, bad_entry, bad_state
 from fallline.training.pace import Clock, Pace
 from fallline.training.progress import ProgressView
 from fallline.training.rates import Rates
@@ -82,16 +82,19 @@ class Training:
         self.step, self.pending = 0, list[Array]()  # of the epoch that has begun: losses of its steps
         self.spent, self.lines = 0.0, list[dict[str, Any]]()  # seconds in it; what is to be written of those before
         start = self._start()
-        # Weights and buffers after so many epochs: the last two moments at which an epoch was over, for going back.
-        self.known: dict[int, Values] = {}
-        self.marks = [start]
+        # To go back to: the last two moments at which epochs were over; weights and buffers after so many epochs.
+        self.marks, self.known = [start], dict[int, Values]()
         if self.resumed is not None:
             self._restore(self.resumed)
-        # The graph of a step, and its walk, in which a bad number's origin is looked for whatever the engine.
+        # The graph of a step; on the reference engine also what computes it.
         self.program = StepProgram.of(self.graphs.step, s.dtype, shards=s.shards, engine=REFERENCE)
         self.stepper = make_stepper(
             s.engine, self.program, self.optimizer, self.batches, start, self.rates.factors,
             clip_value=s.clip_value, clip_norm=s.clip_norm, threads=s.threads, shards=s.shards,
+        )  # fmt: skip
+        self.origin = OriginSearch(
+            self.net, self.program, self.optimizer, self.batches, self.stepper, self.rates.factors,
+            s.clip_value, s.clip_norm,
         )  # fmt: skip
         self.engine = self.stepper.engine
         self.run.engine = self.run.config["engine"] = self.engine
@@ -153,7 +156,6 @@ class Training:
             self.rates.observe(score)
         epoch, place = divmod(self.step, self.steps_per_epoch)
         self.known = {epoch if place else max(epoch - 1, 0): checkpoint.good}
-        self.marks = [] if place else self.marks
         load_states(self.callbacks, found["callbacks"])
 
     # the loop
@@ -200,8 +202,9 @@ class Training:
         if self.step // self.steps_per_epoch > self.run.epochs and not self.run.stopped:
             self._epochs_over(whole=len(taken) == len(losses))
         if len(taken) < len(losses) and not self.run.stopped:
-            self._loss_went_bad(float(losses[-1]))
+            self._went_bad(*self.origin.of_loss(float(losses[-1]), self.step, self.marks[-1]))
         if self.folder is not None:
+            self.folder.losses(first, taken[: self.step - first])
             self.folder.append_history(self.lines)
             self.lines = []
             if not self.run.stopped and not stop and self.checkpoints.due():
@@ -225,8 +228,6 @@ class Training:
     def _taken(self, losses: Array) -> None:
         """Tell of steps whose loss was finite: where somebody wants to know of each, there is but one."""
         self.run.steps["loss"].extend(losses.tolist())
-        if self.folder is not None:
-            self.folder.losses(self.step, losses)
         self.view.steps(self.run, len(losses))
         for number in range(self.step, self.step + len(losses)) if self.pace.every_step else ():
             self._tell("on_step_end", number)
@@ -239,20 +240,23 @@ class Training:
         Args:
             whole: whether the last of them ended with the last step that was run.
         """
-        per_epoch, done = self.steps_per_epoch, self.step // self.steps_per_epoch
-        losses = np.concatenate(self.pending)
-        if whole and self.step % per_epoch == 0:
-            self.marks = [*self.marks[-1:], self.stepper.snapshot()]
-            if cause := bad_entry(self.marks[-1].values):
-                last = self.step - 1
-                self._went_bad(f"the update at step {last} (epoch {last // per_epoch + 1}) made {cause}", last)
-                return
-        now, count = time.perf_counter(), done - self.run.epochs
-        seconds, self.spent, self.lap = (self.spent + now - self.lap) / count, 0.0, now
+        per_epoch, losses, spoiled = self.steps_per_epoch, np.concatenate(self.pending), None
+        mark = self.stepper.snapshot() if whole and self.step % per_epoch == 0 else None
+        if mark is not None and bad_state(mark):
+            spoiled = self.origin.of_update(self.step, self.marks[-1])
+            self.step = (spoiled[1] // per_epoch + 1) * per_epoch  # the end of the epoch that it happened in
+            del self.run.steps["loss"][self.step :]
+        elif mark is not None:
+            self.marks = [self.marks[-1], mark]
+        count = self.step // per_epoch - self.run.epochs - (spoiled is not None)
+        now = time.perf_counter()
+        seconds, self.spent, self.lap = (self.spent + now - self.lap) / max(count, 1), 0.0, now
         for number in range(count):
             self._after_epoch(losses[number * per_epoch : (number + 1) * per_epoch], seconds)
         self.pending = [losses[count * per_epoch :]]
-        if whole and self.step % per_epoch == 0:
+        if spoiled is not None:
+            self._went_bad(*spoiled)
+        elif mark is not None:
             self._record_hash()
 
     def _after_epoch(self, losses: Array, seconds: float) -> None:
@@ -308,10 +312,12 @@ class Training:
         """Whether there is a reason to stop after this epoch."""
         s = self.settings
         if not math.isfinite(score):
+            rows = self.validation or self.rows
+            origin = self.origin.of_rows(self.judge, rows, self.marks[-1].values, "the validation rows")
             self.run.stopped = "nan"
             self.run.problem = (
                 f"the validation loss became {score} in epoch {self.run.epochs}, though the training loss is finite: "
-                "the weights of the best epoch were kept; try a smaller learning rate"
+                f"{origin}. The weights of the best epoch were kept; try a smaller learning rate"
             )
         elif s.until == "converged":
             if self.convergence.stale >= (s.patience or 10):
@@ -327,8 +333,9 @@ class Training:
         now = self.stepper.snapshot()
         loss = self._keep(now)
         if not math.isfinite(loss) and run.stopped != "nan" and self.step:
-            last = self.step - 1
-            self._went_bad(f"the loss of the whole training set became {loss} after step {last}", last)
+            last, values = self.step - 1, self.kept or now.values
+            origin = self.origin.of_rows(self.forward, self.rows, values, "the training set")
+            self._went_bad(f"the loss of the whole training set became {loss} after step {last}: {origin}", last)
             loss = self._keep(now)
         if run.stopped == "nan":
             log.error(run.problem)
@@ -337,7 +344,7 @@ class Training:
         else:
             run.record("train_loss", loss)
         run.state = now.state
-        run.hashes[self.step] = weights_hash(now.values)
+        run.hashes[now.step] = weights_hash(now.values)
         values, forward = self.kept or now.values, self.graphs
         run.measure_gradient_norm(
             lambda: full_gradient_norm(StepProgram.of(forward.gradient, s.dtype, engine=self.engine), self.rows, values)
@@ -377,15 +384,6 @@ class Training:
         values = self.stepper.snapshot().values
         self.stepper.restore(here)
         return values
-
-    def _loss_went_bad(self, loss: float) -> None:
-        """A loss of NaN or infinity: find out where it came from."""
-        batch, values = self.batches.rows_of(self.step), self.stepper.snapshot().values
-        denominator = float(self.batches.denominators(self.step, 1)[0])
-        inputs = self.program.inputs(batch, values, denominator, self.settings.seed, self.step)
-        origin = locate(self.program.reference(len(batch)), inputs, values)
-        epoch = self.step // self.steps_per_epoch + 1
-        self._went_bad(f"the loss became {loss} at step {self.step} (epoch {epoch}): {origin}", self.step)
 
     def _went_bad(self, what: str, step: int) -> None:
         """Stop, and say what happened, which weights are kept (see `_conclude`) and what may help."""

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from fallline.backprop.gradients import gradients
 from fallline.engine.programs import COMPILED, ForwardProgram, make_program
-from fallline.engine.reference import ReferenceProgram
 from fallline.errors import ArgumentError, KindError, ShapeError
-from fallline.ir.graph import Graph
+from fallline.ir.graph import Graph, nodes_in
 from fallline.ir.transform import retype_floats
 from fallline.ir.types import BATCH, DType, format_shape
 from fallline.nn.checks import as_array, first_place, in_words
@@ -43,6 +42,7 @@ from fallline.ops.tensor import Tensor
 
 Array = NDArray[Any]
 LOSS, OUTPUTS, ROWS = "loss", "outputs", "row_losses"
+LOSS_SCOPE = "@loss"
 GRADIENT = "gradient of "
 UPDATED = "updated "
 
@@ -118,7 +118,8 @@ def build_graph(net: Module, rows: Rows, loss: Loss, *, training: bool, backward
     y = make_input(Y, (BATCH, *rows.y.shape[1:]), "float32" if float_targets else str(rows.y.dtype))
     weight = None if rows.weight is None else make_input(SAMPLE_WEIGHT, (BATCH,), "float32")
     denominator = make_input(DENOMINATOR, (), "float32")
-    value, row_losses = _loss_tensors(loss, traced.outputs, y, weight, denominator)
+    with nodes_in(LOSS_SCOPE):
+        value, row_losses = _loss_tensors(loss, traced.outputs, y, weight, denominator)
     results = {LOSS: value, OUTPUTS: traced.outputs}
     if row_losses is not None:
         results[ROWS] = row_losses
@@ -224,10 +225,6 @@ class StepProgram:
         if rows not in self._programs:
             self._programs[rows] = make_program(self.graph, {BATCH.name: rows}, self.shards, self.engine)
         return self._programs[rows]
-
-    def reference(self, rows: int) -> ReferenceProgram:
-        """The reference walk of the same step, every node of which can be looked at."""
-        return ReferenceProgram(self.graph, {BATCH.name: rows}, self.shards)
 
     def inputs(self, batch: Rows, values: Mapping[str, Array], denominator: float, seed: int, step: int) -> Any:
         """Everything a program is given, by input name."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.ir.graph import Graph, Node, nodes_by
+from fallline.ir.graph import Graph, Node, nodes_by, nodes_in
 from fallline.ops.leaf import make_input
 from fallline.ops.tensor import Tensor
 from fallline.optim import Optimizer, clip_by_global_norm, clip_by_value
@@ -145,7 +145,8 @@ def _traced_rule(step: Graph, optimizer: Optimizer, grads: Mapping[str, Tensor])
             groups[group.pattern] = {key: make_input(_scalar(group.pattern, key), (), w.dtype) for key in known}
             traced.scalars |= {(group.pattern, key): item.node for key, item in groups[group.pattern].items()}
         slots = {slot: make_input(slot_name(slot, name), w.shape, w.dtype) for slot in rule.slots_for(group.hyper)}
-        new_w, new_slots = rule.apply(w, grads[name], slots, group.hyper, groups[group.pattern])
+        with nodes_in(name):
+            new_w, new_slots = rule.apply(w, grads[name], slots, group.hyper, groups[group.pattern])
         traced.updated[UPDATED + name] = new_w.node
         for slot, tensor in slots.items():
             traced.slots[slot, name] = tensor.node

@@ -13,7 +13,7 @@ import numpy as np
 
 from fallline.engine.compiler.index import VIEWS
 from fallline.engine.reference import row_axes, tree_add
-from fallline.ir.graph import Graph, Node, nodes_by
+from fallline.ir.graph import Graph, Node, nodes_from
 from fallline.ir.kernel import Elementwise, Reduction
 from fallline.ir.op import lookup
 from fallline.ir.types import SymbolicDim, bind
@@ -41,7 +41,7 @@ class Simplified:
         self._new: dict[int, Node] = {}
         nodes = graph.nodes()
         for node in nodes:
-            with nodes_by(node.origin):
+            with nodes_from(node.provenance):
                 self._new[id(node)] = self._rewritten(node)
             self._mark(self._new[id(node)], node.type.shape)
         inputs = {name: self._new[id(node)] for name, node in graph.inputs.items() if id(node) in self._new}
@@ -54,7 +54,7 @@ class Simplified:
             base = base.inputs[0]
         if base.op.name not in (*VIEWS, "input"):
             return node
-        with nodes_by(node.origin):
+        with nodes_from(node.provenance):
             result = self.make("stop_gradient", node)
         if id(node) in self.batch:
             self.batch[id(result)] = self.batch[id(node)]
