@@ -30,7 +30,8 @@ and flushing subnormal numbers to zero; where these bits differed, more than one
 
 Every NaN counts as the same NaN: its sign and its payload are the processor's own, and the engine promises neither.
 
-AArch64 is emulated, by user-mode qemu: this shows the bits of the code, and says nothing of its speed. NEON is the
+AArch64 is emulated, by user-mode qemu: this shows the bits of the code. It says nothing of its speed, nor of how
+threads see each other's memory, which an x86-64 processor orders more strictly than a real AArch64 one. NEON is the
 target as it is found there; SVE is the code for {sve}, which qemu runs, too.
 """
 SVE = "neoverse-v2"
