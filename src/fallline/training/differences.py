@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 EPSILON = float(np.finfo(np.float64).eps)
-STEP_SIZE = EPSILON ** (1 / 3)
+STEP_SIZE = float(EPSILON ** (1 / 3))
 WIDE_STEP = 2.0**-9
 """The largest of the three steps h, h/2, h/4 of the extrapolation, the last of which is near ε^(1/5)."""
 

@@ -20,8 +20,9 @@ TOLERANCE = 1e-5
 WIDTH = 98
 FLOAT32_DIGITS, FLOAT64_DIGITS = (-float(np.log10(np.finfo(kind).eps / 2.0)) for kind in (np.float32, np.float64))
 """A correctly rounded number agrees with the exact one to that many digits: 7.2 and 16.0."""
-FEW, LOST = 5.0, 1.5
-"""A tensor is told to lose digits in the arithmetic where it keeps fewer than 5, and 1.5 less than attainable."""
+FEW, LOST, NOTHING = 5.0, 1.5, 1.0
+"""A tensor is told to lose digits in the arithmetic where it keeps fewer than 5, and 1.5 less than attainable; to be
+0 but for rounding where less than 1 is attainable."""
 NAMED = 3
 
 
@@ -79,6 +80,11 @@ class Precision:
     def lossy(self) -> bool:
         """Whether few digits are left, and the arithmetic is to blame."""
         return self.digits < FEW and self.digits < self.attainable - LOST
+
+    @property
+    def vanishing(self) -> bool:
+        """Whether the whole gradient is 0 but for the rounding of weights and inputs, so that it has no digits."""
+        return self.attainable < NOTHING
 
 
 @dataclass(frozen=True)
@@ -144,8 +150,12 @@ class GradientReport:
 
     @property
     def float32_digits(self) -> float:
-        """The fewest digits that float32 keeps of any tensor's gradients, relative to the tensor's largest."""
-        return min((check.precision.digits for check in self.checks if check.precision), default=0.0)
+        """The fewest digits that float32 keeps of any tensor's gradient, relative to the tensor's largest entry.
+
+        Gradients that are 0 but for rounding (`Precision.vanishing`) do not count; 0.0 where all are.
+        """
+        kept = [check.precision for check in self.checks if check.precision]
+        return min((precision.digits for precision in kept if not precision.vanishing), default=0.0)
 
     @property
     def difference_digits(self) -> float:
@@ -230,26 +240,40 @@ def _words(report: GradientReport) -> list[str]:
 
 
 def _words_of_float32(kept: list[tuple[str, Precision]]) -> list[str]:
-    name, fewest = min(kept, key=lambda item: item[1].digits)
-    entry = fewest.farthest
-    said = [
-        f"float32 keeps at least {fewest.digits:.1f} digits; fewest in {name}{_at(entry.place)}: {entry.float32:.8g}, "
-        f"in float64 {entry.float64:.8g}."
-    ]
-    lossy = {name: precision for name, precision in kept if precision.lossy}
-    if lossy:
-        attainable = min(precision.attainable for precision in lossy.values())
+    said = []
+    standing = [item for item in kept if not item[1].vanishing]
+    if standing:
+        name, fewest = min(standing, key=lambda item: item[1].digits)
+        entry = fewest.farthest
         said.append(
-            f"The arithmetic in float32 loses digits in {_list(list(lossy))}: rounding the weights and the inputs "
-            f"alone would leave {attainable:.1f}. Look for large numbers that are added and subtracted again, or take "
-            "dtype='float64'."
+            f"float32 keeps at least {fewest.digits:.1f} digits; fewest in {name}{_at(entry.place)}: "
+            f"{entry.float32:.8g}, in float64 {entry.float64:.8g}."
         )
-    elif fewest.digits < FEW:
+        said += _why(name, fewest, [(name, precision) for name, precision in standing if precision.lossy])
+    if len(standing) < len(kept):
+        gone = _list([name for name, precision in kept if precision.vanishing])
         said.append(
-            f"Rounding the weights and the inputs alone leaves {fewest.attainable:.1f} there: the rows' shares cancel, "
-            "as they do near a minimum. No defect."
+            f"0 but for the rounding of weights and inputs is the gradient of {gone}: all its terms cancel, as they "
+            "do at a minimum, or in a bias before BatchNorm. No defect."
         )
     return said
+
+
+def _why(name: str, fewest: Precision, lossy: list[tuple[str, Precision]]) -> list[str]:
+    """Where float32 keeps few digits: because its arithmetic loses them, or because there are no more."""
+    if lossy:
+        attainable = min(precision.attainable for _, precision in lossy)
+        return [
+            f"The arithmetic in float32 loses digits in {_list([name for name, _ in lossy])}: rounding the weights "
+            f"and the inputs alone would leave {attainable:.1f}. Look for large numbers that are added and "
+            "subtracted again, or take dtype='float64'."
+        ]
+    if fewest.digits < FEW:
+        return [
+            f"Rounding the weights and the inputs alone leaves {fewest.attainable:.1f} in {name}: large terms cancel, "
+            "as they do near a minimum. No defect."
+        ]
+    return []
 
 
 def _list(names: list[str]) -> str:
