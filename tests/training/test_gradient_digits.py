@@ -158,6 +158,17 @@ def test_large_numbers_added_and_subtracted_lose_digits_where_they_meet() -> Non
     assert fl.check_gradients(network(), X, Y, "mse").float32_digits > 6.0
 
 
+def test_what_is_attainable_follows_from_the_rounding_of_the_weights() -> None:
+    """dL/dw = 2(w − 1) with w = 1 + 2⁻¹³: half a unit of w, 2⁻²⁴·w, is 2⁻¹¹ of it; the subtraction itself is exact."""
+    net = nn.Embedding(1, 1)
+    net.load_parameters({"weight": [[1.0 + 2.0**-13]]})
+    report = fl.check_gradients(net, [[0]], [[1.0]], loss=lambda o, t: (o[:, 0, 0] - t[:, 0]) ** 2)
+    found = report.checks[0].precision
+    assert found is not None
+    assert found.attainable == pytest.approx(11.0 * math.log10(2.0), abs=1e-3)
+    assert found.digits == pytest.approx(7.2247, abs=1e-4)
+
+
 def near_the_minimum(distance: float) -> tuple[nn.Linear, Array]:
     """A linear regression at its least squares, but for its bias, with targets that it cannot reach."""
     targets = Y[:, :1].astype(np.float64)

@@ -4,7 +4,7 @@ Backpropagation in float64 against finite differences of the loss, each weight o
 rule right? Backpropagation in float32, by the engine that trains, against float64: what does the rounding cost?
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -98,22 +98,24 @@ class _Point:
     def run(self, program: StepProgram) -> StepResult:
         return program(self.rows, self.values, self.total, self.seed)
 
-    def map(self, change: Callable[[str, Array], Array]) -> "_Point":
-        """The same with other floats, of which each has a name."""
-        rows = Rows(
-            *(a if a is None or a.dtype.kind != "f" else change(name, a) for name, a in vars(self.rows).items())
-        )
-        return replace(self, rows=rows, values={name: change(name, value) for name, value in self.values.items()})
-
     def cast(self, dtype: str) -> "_Point":
-        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and keeps no digit
-            total = float(np.dtype(dtype).type(self.total))
-        return replace(self.map(lambda _, a: _cast(a, dtype)), total=total)
+        """The same in floats of another type; what float32 cannot hold becomes infinite, and keeps no digit."""
+        with np.errstate(over="ignore"):
+            parts = (a if a is None or a.dtype.kind != "f" else a.astype(dtype) for a in vars(self.rows).values())
+            values = {name: value.astype(dtype) for name, value in self.values.items()}
+            return _Point(Rows(*parts), values, float(np.dtype(dtype).type(self.total)), self.seed)
 
+    def moved(self, draw: int) -> "_Point":
+        """Weights, buffers and inputs, each by half a unit in float32's last place, up or down by chance."""
 
-def _cast(array: Array, dtype: str) -> Array:
-    with np.errstate(over="ignore"):
-        return array.astype(dtype)
+        def move(purpose: str, name: str, array: Array) -> Array:
+            words = philox.words(philox.key(draw, purpose, name), [0], array.size)[0].reshape(array.shape)
+            return np.asarray(array * (1.0 + np.where(words & np.uint32(1), 2.0**-24, -(2.0**-24))))
+
+        x = self.rows.x
+        rows = replace(self.rows, x=move("rounding of inputs", "", x) if x.dtype.kind == "f" else x)
+        values = {name: move("rounding of values", name, value) for name, value in self.values.items()}
+        return replace(self, rows=rows, values=values)
 
 
 @dataclass(frozen=True)
@@ -177,25 +179,14 @@ def _at_kink(function: differences.Function, width: float, own: float, scale: fl
 def _precisions(single: StepProgram, double: StepProgram, point: _Point) -> dict[str, Precision]:
     """What float32 keeps of every gradient: both types at the same point, that of numbers rounded to float32."""
     rounded = point.cast("float32")
-    lossy, exactly = rounded.run(single).gradients, rounded.cast("float64").run(double).gradients
-    moved = [_moved(rounded.cast("float64"), draw).run(double).gradients for draw in range(DRAWS)]
+    widened = rounded.cast("float64")
+    lossy, exactly = rounded.run(single).gradients, widened.run(double).gradients
+    moved = [widened.moved(draw).run(double).gradients for draw in range(DRAWS)]
     return {
         name: _precision(lossy[name].astype(np.float64), gradient, [other[name] for other in moved])
         for name, gradient in exactly.items()
         if gradient.size
     }
-
-
-def _moved(point: _Point, draw: int) -> _Point:
-    """Weights, buffers and inputs, each moved by half a unit in float32's last place, up or down by chance."""
-
-    def move(name: str, array: Array) -> Array:
-        if name in ("y", "weight"):
-            return array
-        words = philox.words(philox.key(draw, "rounding", name), [0], array.size)[0].reshape(array.shape)
-        return np.asarray(array * (1.0 + np.where(words & np.uint32(1), 2.0**-24, -(2.0**-24))))
-
-    return point.map(move)
 
 
 def _precision(single: Array, double: Array, moved: list[Array]) -> Precision:
