@@ -35,7 +35,7 @@ def digits(a: Any, b: Any, scale: float = 0.0, most: float = FLOAT64_DIGITS) -> 
     with np.errstate(all="ignore"):
         found = -np.log10(np.abs(a - b) / np.maximum(np.maximum(np.abs(a), np.abs(b)), scale))
     found = np.where((a == b) & np.isfinite(a), most, np.where(np.isnan(found), 0.0, found))
-    return np.clip(found, 0.0, most)
+    return np.clip(found, 0.0, most) + 0.0  # no −0
 
 
 @dataclass(frozen=True)
