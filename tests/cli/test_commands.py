@@ -51,6 +51,14 @@ def test_check_finds_the_gradients_right(
     assert " of 60 rows: " in out
     assert "backpropagation and finite differences agree" in out
     assert "direct.weight" in out
+    assert "float32 keeps at least " in " ".join(out.split())
+    code, line, err = cli("check", models[target], shop, "--json")
+    found = json.loads(line)
+    assert (code, err, line.count("\n"), found["rows"], found["ok"]) == (0, "", 1, 60, True)
+    assert 4.0 < found["float32_digits"] < 7.3
+    assert f"float32 keeps at least {found['float32_digits']:.1f} digits" in " ".join(out.split())
+    assert found["checks"][0]["name"] in out
+    assert found["checks"][0]["precision"]["loosest"]["place"]
 
 
 def test_check_says_where_they_are_wrong(
@@ -68,6 +76,25 @@ def test_check_says_where_they_are_wrong(
 
     monkeypatch.setattr(gradient_check.StepProgram, "__call__", wrong)
     assert cli("check", models["kind"], shop).code == 1
+
+
+def test_check_tells_what_is_no_number_as_null(
+    cli: Callable[..., Any], shop: Path, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fallline.training import gradient_check
+
+    real = gradient_check.StepProgram.__call__
+
+    def wrong(self: Any, *arguments: Any, **named: Any) -> Any:
+        result = real(self, *arguments, **named)
+        for gradient in result.gradients.values():
+            gradient *= float("nan")
+        return result
+
+    monkeypatch.setattr(gradient_check.StepProgram, "__call__", wrong)
+    code, line, _ = cli("check", models["kind"], shop, "--json")
+    found = json.loads(line, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert (code, found["ok"], found["max_error"], found["float32_digits"]) == (1, False, None, 0.0)
 
 
 def test_no_runs_yet(cli: Callable[..., Any]) -> None:

@@ -1,18 +1,25 @@
-"""`fallline check`: are a model's gradients right on this data?"""
+"""`fallline check`: are a model's gradients right on this data, and how many of their digits?"""
+
+import json
+import math
+from dataclasses import asdict
+from typing import Any
 
 import click
 
 ROWS = 64
 
 
-@click.command(short_help="Check a model's gradients against finite differences.")
+@click.command(short_help="Check a model's gradients, and how many digits they keep.")
 @click.argument("model")
 @click.argument("data")
 @click.option("--no-header", is_flag=True, help="The first row of DATA is data.")
-def check(model: str, data: str, no_header: bool) -> int:
-    """Compare backpropagation with finite differences in float64, for every weight tensor of MODEL on DATA.
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON and nothing else.")
+def check(model: str, data: str, no_header: bool, as_json: bool) -> int:
+    """Compare backpropagation with finite differences, and float32 with float64, for every weight tensor.
 
-    Up to 64 rows of DATA are used; it must hold the target column. Exit code 1 where they disagree.
+    MODEL is a model file or a run folder. Up to 64 rows of DATA are used; it must hold the target column. Exit code 1
+    where backpropagation and finite differences disagree.
     """
     from fallline.cli.predict import open_model
     from fallline.data.sources import read_table
@@ -25,6 +32,20 @@ def check(model: str, data: str, no_header: bool) -> int:
     matrix = opened.encoder.transform(table)
     targets = opened.target.encode(table.column(opened.target.name), table.place)
     report = check_gradients(opened.network, matrix, targets, loss=opened.loss)
-    click.echo(f"{opened.loss} of {len(table)} rows: {report.loss:.6g}")
-    click.echo(str(report))
+    if as_json:
+        told = ("ok", "max_error", "tolerance", "loss", "float32_digits", "difference_digits")
+        found = {"rows": len(table), **{name: getattr(report, name) for name in told}}
+        click.echo(json.dumps(_finite(found | {"checks": [asdict(check) for check in report.checks]})))
+    else:
+        click.echo(f"{opened.loss} of {len(table)} rows: {report.loss:.6g}")
+        click.echo(str(report))
     return 0 if report.ok else 1
+
+
+def _finite(value: Any) -> Any:
+    """What JSON can hold: null for numbers that are not finite."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -28,7 +28,7 @@ from fallline.nn.module import Module
 from fallline.nn.trace import values_of
 from fallline.ops import exact
 from fallline.ops.tensor import Tensor
-from fallline.training.gradient_check import STEP_SIZE
+from fallline.training.differences import STEP_SIZE
 from fallline.training.step import LOSS, Rows, StepProgram, build_graph, check_rows
 
 Array = NDArray[Any]

@@ -1,12 +1,11 @@
-"""Backpropagation against finite differences: are these gradients right?
+"""Are these gradients right, and how many of their digits?
 
-    dL/dw ≈ (L(w + h) − L(w − h)) / 2h       in float64, each entry on its own
-
-Source of the step h = ε^(1/3)·max(|w|, 1): Press et al., Numerical Recipes, 3rd ed., section 5.7.
+Backpropagation in float64 against finite differences of the loss, each weight on its own (`differences.py`): is the
+rule right? Backpropagation in float32, by the engine that trains, against float64: what does the rounding cost?
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,78 +17,22 @@ from fallline.nn.losses import get as get_loss
 from fallline.nn.module import Module
 from fallline.nn.trace import check_network, values_of
 from fallline.ops import exact, philox
-from fallline.training.step import Rows, StepProgram, check_rows
+from fallline.training import differences
+from fallline.training.gradient_report import (
+    FLOAT32_DIGITS,
+    FLOAT64_DIGITS,
+    TOLERANCE,
+    Entry,
+    GradientReport,
+    ParameterCheck,
+    Precision,
+    digits,
+)
+from fallline.training.step import Rows, StepProgram, StepResult, check_rows
 
 Array = NDArray[Any]
-TOLERANCE = 1e-5
-STEP_SIZE = float(np.finfo(np.float64).eps ** (1 / 3))
-
-
-@dataclass(frozen=True)
-class ParameterCheck:
-    """One parameter tensor's comparison.
-
-    Attributes:
-        name: dotted name.
-        shape: its shape.
-        entries: how many entries were compared.
-        error: the largest |backpropagation − difference| / max(|…|, |…|, scale), with scale a thousandth
-            of the tensor's largest gradient plus what rounding of the loss can make of a difference (so
-            that entries near 0 are not judged by their rounding).
-        place: the entry with that error.
-        gradient: backpropagation's value there.
-        difference: the finite difference there.
-        kinks: entries left out because the loss has a kink within ±h of the weight.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    entries: int
-    error: float
-    place: tuple[int, ...]
-    gradient: float
-    difference: float
-    kinks: int = 0
-
-
-@dataclass(frozen=True)
-class GradientReport:
-    """All parameters' comparisons; `str()` is a table.
-
-    Attributes:
-        loss: the loss at which was compared.
-        checks: one per parameter tensor.
-        tolerance: the largest error that counts as agreement.
-    """
-
-    loss: float
-    checks: tuple[ParameterCheck, ...]
-    tolerance: float = TOLERANCE
-
-    @property
-    def max_error(self) -> float:
-        """The largest relative error of any entry."""
-        return max((check.error for check in self.checks), default=0.0)
-
-    @property
-    def ok(self) -> bool:
-        """Whether every gradient agrees with its finite difference."""
-        return all(check.error <= self.tolerance for check in self.checks)
-
-    def __str__(self) -> str:
-        width = max([len(check.name) for check in self.checks] + [9])
-        lines = [f"{'parameter':<{width}}  {'shape':<12} {'compared':>8}  {'error':>8}  worst entry: dL/dw, difference"]
-        for check in self.checks:
-            shape = "×".join(map(str, check.shape)) or "1"
-            worst = f"[{','.join(map(str, check.place))}]: {check.gradient:.9g}, {check.difference:.9g}"
-            kinks = f"  ({check.kinks} at a kink left out)" if check.kinks else ""
-            lines.append(f"{check.name:<{width}}  {shape:<12} {check.entries:>8}  {check.error:>8.1e}  {worst}{kinks}")
-        verdict = "agree" if self.ok else "DISAGREE"
-        lines.append(
-            f"backpropagation and finite differences {verdict}: "
-            f"largest relative error {self.max_error:.1e}, allowed {self.tolerance:.0e}"
-        )
-        return "\n".join(lines)
+DRAWS = 4
+"""How often weights and inputs are moved by their rounding; the worst counts."""
 
 
 def check_gradients(
@@ -104,7 +47,11 @@ def check_gradients(
     training: bool = False,
     seed: int = 0,
 ) -> GradientReport:
-    """Compare backpropagation with central finite differences, in float64.
+    """Compare backpropagation with finite differences, and its float32 with its float64, tensor by tensor.
+
+    The verdict is that of the finite differences, in float64 (Richardson's extrapolation of central differences). What
+    float32 keeps is told beside it, over all entries: digits = −log₁₀(|a − b| / max(|a|, |b|, s)), once with s the
+    tensor's largest entry, once with s = 0, the entry's own.
 
     Args:
         net: the network at its current weights; nothing is changed.
@@ -112,13 +59,13 @@ def check_gradients(
         y: targets.
         loss: a name, a loss object or a function.
         sample_weight: (rows,).
-        entries: at most how many entries of each parameter tensor are compared, chosen by `seed`.
+        entries: at most how many entries of each parameter tensor are compared with differences, chosen by `seed`.
         tolerance: largest relative error that counts as agreement.
         training: trace as in training: Dropout acts (the same elements each time), BatchNorm uses the rows.
         seed: of the choice of entries and of Dropout.
 
     Returns:
-        A report; `report.ok` is the verdict, `print(report)` the table.
+        A report; `report.ok` is the verdict, `report.float32_digits` what float32 keeps, `print(report)` the table.
     """
     check_network(net, "check_gradients")
     if size("check_gradients", "entries", entries) and not net.named_parameters():
@@ -127,69 +74,137 @@ def check_gradients(
     rows = check_rows(net, x, y, chosen, sample_weight, "float64", "check_gradients")
     program = StepProgram(net, rows, chosen, training=training, dtype="float64")
     forward = StepProgram(net, rows, chosen, training=training, backward=False, dtype="float64")
-    values = {name: value.astype(np.float64) for name, value in values_of(net).items()}
     total = len(rows) if rows.weight is None else float(exact.tree_sum(rows.weight))
-    result = program(rows, values, total, seed)
-    measure = _Loss(forward, rows, values, total, seed, result.loss)
-    checks = tuple(_check(name, g, measure, entries, seed) for name, g in result.gradients.items())
+    point = _Point(rows, values_of(net), total, seed).cast("float64")
+    result = point.run(program)
+    measure = _Loss(forward, point, result.loss)
+    precisions = _precisions(StepProgram(net, rows, chosen, training=training), program, point)
+    checks = tuple(
+        replace(_check(name, gradient, measure, entries, seed), precision=precisions.get(name))
+        for name, gradient in result.gradients.items()
+    )
     return GradientReport(result.loss, checks, tolerance)
 
 
-@dataclass
-class _Loss:
-    """The loss as a function of one weight."""
+@dataclass(frozen=True)
+class _Point:
+    """Where gradients are compared: data, weights and buffers, the sum of the row weights, and Dropout's seed."""
 
-    program: StepProgram
     rows: Rows
     values: Mapping[str, Array]
     total: float
     seed: int
+
+    def run(self, program: StepProgram) -> StepResult:
+        return program(self.rows, self.values, self.total, self.seed)
+
+    def cast(self, dtype: str) -> "_Point":
+        """The same in floats of another type; what float32 cannot hold becomes infinite, and keeps no digit."""
+        with np.errstate(over="ignore"):
+            parts = (a if a is None or a.dtype.kind != "f" else a.astype(dtype) for a in vars(self.rows).values())
+            values = {name: value.astype(dtype) for name, value in self.values.items()}
+            return _Point(Rows(*parts), values, float(np.dtype(dtype).type(self.total)), self.seed)
+
+    def moved(self, draw: int) -> "_Point":
+        """Weights, buffers and inputs, each by half a unit in float32's last place, up or down by chance."""
+
+        def move(purpose: str, name: str, array: Array) -> Array:
+            words = philox.words(philox.key(draw, purpose, name), [0], array.size)[0].reshape(array.shape)
+            return np.asarray(array * (1.0 + np.where(words & np.uint32(1), 2.0**-24, -(2.0**-24))))
+
+        x = self.rows.x
+        rows = replace(self.rows, x=move("rounding of inputs", "", x) if x.dtype.kind == "f" else x)
+        values = {name: move("rounding of values", name, value) for name, value in self.values.items()}
+        return replace(self, rows=rows, values=values)
+
+
+@dataclass(frozen=True)
+class _Loss:
+    """The loss as a function of one weight."""
+
+    program: StepProgram
+    point: _Point
     loss: float
 
-    def at(self, name: str, place: tuple[int, ...], change: float) -> float:
-        moved = self.values[name].copy()
-        moved[place] += change
-        return self.program(self.rows, {**self.values, name: moved}, self.total, self.seed).loss
+    def along(self, name: str, place: tuple[int, ...]) -> differences.Function:
+        """Change of the weight → loss."""
+
+        def at(change: float) -> float:
+            moved = self.point.values[name].copy()
+            moved[place] += change
+            return replace(self.point, values={**self.point.values, name: moved}).run(self.program).loss
+
+        return at
 
 
 def _check(name: str, gradient: Array, measure: _Loss, entries: int, seed: int) -> ParameterCheck:
-    size = gradient.size
-    if size <= entries:
-        chosen = np.arange(size)
-    else:  # the entries with the smallest random words: a function of (seed, name)
-        words = philox.words(philox.key(seed, "gradient check", name), [0], size)[0]
-        chosen = np.sort(np.argsort(words, kind="stable")[:entries])
-    # what rounding of the loss makes of a difference, 2ε·|L|/2h, is no disagreement (a bias before BatchNorm)
-    noise = float(np.finfo(np.float64).eps) * abs(measure.loss) / STEP_SIZE
-    scale = 1e-3 * float(np.max(np.abs(gradient), initial=0.0)) + 4.0 * noise / TOLERANCE + 1e-10
+    # what rounding of the loss makes of a difference is no disagreement (a bias before BatchNorm)
+    largest = float(np.max(np.abs(gradient), initial=0.0))
+    scale = 1e-3 * largest + 4.0 * differences.rounding(measure.loss) / TOLERANCE + 1e-10
     worst: tuple[float, tuple[int, ...], float, float] = (-1.0, (), 0.0, 0.0)
-    kinks = 0
+    fewest, kinks = FLOAT64_DIGITS, 0
+    chosen = _chosen(name, gradient.size, entries, seed)
     for flat in chosen:
         place = tuple(int(i) for i in np.unravel_index(flat, gradient.shape))
-        own = float(gradient[place])
-        difference, error = _compare(own, name, place, measure, scale)
-        if error > TOLERANCE and _at_kink(name, place, measure, own, scale):
+        own, function = float(gradient[place]), measure.along(name, place)
+        width = max(abs(float(measure.point.values[name][place])), 1.0)
+        difference = differences.slope(function, measure.loss, width)
+        error = abs(own - difference) / max(abs(own), abs(difference), scale)
+        if error > TOLERANCE and _at_kink(function, width, own, scale):
             kinks += 1
             continue
+        fewest = min(fewest, float(digits(own, difference, max(largest, scale))))
         if error > worst[0] or not np.isfinite(error):
             worst = (error, place, own, difference)
-    return ParameterCheck(name, gradient.shape, len(chosen) - kinks, max(worst[0], 0.0), *worst[1:], kinks=kinks)
+    return ParameterCheck(
+        name, gradient.shape, len(chosen) - kinks, max(worst[0], 0.0), *worst[1:], kinks=kinks, digits=fewest
+    )
 
 
-def _compare(
-    own: float, name: str, place: tuple[int, ...], measure: _Loss, scale: float, shrink: float = 1.0
-) -> tuple[float, float]:
-    """(the central difference, its relative distance from backpropagation's value)."""
-    h = STEP_SIZE * max(abs(float(measure.values[name][place])), 1.0) * shrink
-    difference = (measure.at(name, place, h) - measure.at(name, place, -h)) / (2.0 * h)
-    return difference, abs(own - difference) / max(abs(own), abs(difference), scale)
+def _chosen(name: str, size: int, entries: int, seed: int) -> Array:
+    """The entries with the smallest random words: a function of (seed, name)."""
+    if size <= entries:
+        return np.arange(size)
+    words = philox.words(philox.key(seed, "gradient check", name), [0], size)[0]
+    return np.sort(np.argsort(words, kind="stable")[:entries])
 
 
-def _at_kink(name: str, place: tuple[int, ...], measure: _Loss, own: float, scale: float) -> bool:
+def _at_kink(function: differences.Function, width: float, own: float, scale: float) -> bool:
     """Whether the two one-sided slopes differ (a relu turns within ±h) and ours is one of them, or between."""
-    h = STEP_SIZE * max(abs(float(measure.values[name][place])), 1.0)
-    here = measure.at(name, place, 0.0)
-    right = (measure.at(name, place, h) - here) / h
-    left = (here - measure.at(name, place, -h)) / h
+    left, right = differences.one_sided(function, width)
     slack = 1e-3 * max(abs(left), abs(right), scale)
     return abs(right - left) > slack and min(left, right) - slack <= own <= max(left, right) + slack
+
+
+def _precisions(single: StepProgram, double: StepProgram, point: _Point) -> dict[str, Precision]:
+    """What float32 keeps of every gradient: both types at the same point, that of numbers rounded to float32."""
+    rounded = point.cast("float32")
+    widened = rounded.cast("float64")
+    lossy, exactly = rounded.run(single).gradients, widened.run(double).gradients
+    moved = [widened.moved(draw).run(double).gradients for draw in range(DRAWS)]
+    return {
+        name: _precision(lossy[name].astype(np.float64), gradient, [other[name] for other in moved])
+        for name, gradient in exactly.items()
+        if gradient.size
+    }
+
+
+def _precision(single: Array, double: Array, moved: list[Array]) -> Precision:
+    scale = float(np.max(np.abs(double), initial=0.0))
+    own, of_tensor = digits(single, double, most=np.inf), digits(single, double, scale, np.inf)
+
+    def entry(flat: Any) -> Entry:
+        place = tuple(int(i) for i in np.unravel_index(flat, double.shape))
+        return Entry(place, _held(own[place]), float(single[place]), float(double[place]))
+
+    return Precision(
+        digits=_held(of_tensor.min()),
+        farthest=entry(of_tensor.argmin()),
+        loosest=entry(own.argmin()),
+        attainable=_held(min(digits(other, double, scale).min() for other in moved)),
+    )
+
+
+def _held(found: Any) -> float:
+    """As many digits as float32 holds, where more agree by chance."""
+    return min(float(found), FLOAT32_DIGITS)
