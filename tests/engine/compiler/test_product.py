@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from fallline.engine.compiler import product as product_file
 from fallline.engine.compiler.code import BYTES, Code, Value, i64
 from fallline.engine.compiler.product import Epilogue, Matrix, Product, emit_product, units
-from fallline.engine.compiler.tiles import Tiling
+from fallline.engine.compiler.tiles import ROWS_OF_UNIT, Tiling
 from fallline.engine.native import compile_module
 from fallline.engine.target import Target, host_target, restricted
 from fallline.errors import GraphError
@@ -220,9 +220,10 @@ def test_every_element_is_one_exact_chain(case: Case) -> None:
     ("m", "n", "k", "split", "turned"),
     [
         (64, 70, 700, "rows", False),  # several blocks of k on short vectors
-        (150, 33, 700, "rows", False),  # more rows than wait between two blocks
-        (40, 70, 1601, "rows", False),  # several blocks on all vectors, the last one smaller
-        (36, 130, 2000, "tiles", True),
+        (1025, 33, 1030, "rows", False),  # two chunks of rows
+        (70, 40, 2049, "rows", False),  # several blocks on all vectors, the last one smaller
+        (66, 130, 2060, "tiles", True),  # the same, with hints for A
+        (63, 40, 2049, "tiles", True),  # hints, but no copy
         (130, 200, 128, "tiles", True),  # a copied panel, not cut
         (1, 300, 70, "rows", False),
     ],
@@ -238,18 +239,26 @@ def test_blocks_of_k_and_copies_change_no_bit(
 def test_every_tiling_gives_the_same_bits(dtype: DType, monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case(45, 77, 53, dtype, "tiles", spread=0)
     wanted = expected(case)
-    for height, width, k_block, packed in [
-        (1, 1, 53, False),
-        (3, 2, 53, False),
-        (14, 2, 53, False),
-        (16, 5, 53, True),
-        (8, 3, 17, True),
-        (7, 4, 52, True),
-        (45, 1, 1, True),
+    for height, width, k_block, packed, chunk in [
+        (1, 1, 53, False, 45),
+        (3, 2, 53, False, 45),
+        (14, 2, 53, False, 56),
+        (16, 5, 53, True, 48),
+        (8, 3, 17, True, 48),
+        (7, 4, 52, True, 49),
+        (45, 1, 1, True, 45),
+        (8, 2, 53, True, 16),
+        (11, 2, 26, True, 44),  # the last chunk is one row
+        (15, 2, 27, True, 15),
     ]:
-        tiling = Tiling(45, 77, height, width, k_block, packed)
+        tiling = Tiling(45, 77, height, width, k_block, packed, chunk)
         monkeypatch.setattr(product_file, "choose_tiling", lambda *shape, tiling=tiling: tiling)
-        same_bits(result(case), wanted)
+        for split in ["tiles"] + ["rows"] * (ROWS_OF_UNIT % height == 0):
+            prepared = Prepared(replace(case, split=split))
+            count = units(prepared.case.product)
+            same_bits(prepared.run(), wanted)
+            same_bits(prepared.run([(u, u + 1) for u in reversed(range(count))]), wanted)
+            same_bits(prepared.run([(count // 3, count), (0, count // 3)]), wanted)
 
 
 # --- units and threads

@@ -38,12 +38,18 @@ def test_every_shape_gets_tiles_that_cover_it_and_fit(
     assert sum(count for _, count, _ in tiling.column_sections) == tiling.tile_columns
     assert (tiling.tile_rows - 1) * tiling.height < m <= tiling.tile_rows * tiling.height
     assert len(tiling.heights) * len(tiling.column_sections) <= 4
-    assert tiling.waiting_rows % tiling.height == 0
+    assert tiling.chunk % tiling.height == 0
+    assert tiling.packed or tiling.chunk >= m
     if split == "rows" and m > ROWS_OF_UNIT:
         assert ROWS_OF_UNIT % tiling.height == 0
-    vector = LANES * (4 if dtype is DType.FLOAT32 else 8) // target.vector_bytes
+    size = 4 if dtype is DType.FLOAT32 else 8
+    vector = LANES * size // target.vector_bytes
     assert tiling.height * tiling.width * vector < target.vector_registers
-    assert tiling.k_block == k or (tiling.packed and tiling.k_block <= 256)
+    if tiling.k_block < k:
+        row = LANES * size * tiling.width
+        assert tiling.packed
+        assert tiling.k_block * row <= 256 * 1024, "the copied panel fits the second cache"
+        assert tiling.chunk * row <= 256 * 1024, "so do the sums that wait, and all of it a thread's stack"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +74,19 @@ def test_one_row_uses_a_low_and_wide_tile() -> None:
     assert tiling.k_block == 784, "nothing is copied for a single row"
 
 
-def test_long_sums_are_cut_where_a_panel_of_b_would_leave_the_near_caches() -> None:
-    assert choose_tiling(128, 512, 784, DType.FLOAT32, "rows", TARGETS["avx512"]).k_block == 784
-    assert choose_tiling(128, 512, 784, DType.FLOAT32, "rows", TARGETS["avx2"]).k_block == 196
-    assert choose_tiling(2048, 2048, 2048, DType.FLOAT32, "rows", TARGETS["avx512"]).k_block == 256
+def test_long_sums_are_cut_where_a_copied_panel_of_b_would_leave_the_near_caches() -> None:
+    cases = [(128, 512, 784, "avx512", 784), (128, 512, 784, "avx2", 392), (2048, 2048, 2048, "avx512", 2048)]
+    for m, n, k, name, k_block in [*cases, (2048, 2048, 2049, "avx512", 1025)]:
+        assert choose_tiling(m, n, k, DType.FLOAT32, "rows", TARGETS[name]).k_block == k_block
+
+
+def test_many_rows_of_a_pass_in_chunks_that_stay_in_the_third_cache() -> None:
+    cases = [(DType.FLOAT32, 2048, 1024), (DType.FLOAT64, 2048, 512), (DType.FLOAT32, 100_000, 256)]
+    for dtype, k, chunk in cases:
+        assert choose_tiling(2048, 2048, k, dtype, "rows", TARGETS["avx512"]).chunk == chunk
+    assert choose_tiling(2048, 2048, 128, DType.FLOAT32, "rows", TARGETS["avx512"]).chunk == 2048, "B is near"
+
+
+def test_few_rows_copy_nothing() -> None:
+    for m, packed in [(63, False), (64, True)]:
+        assert choose_tiling(m, 2048, 2048, DType.FLOAT32, "rows", TARGETS["avx512"]).packed is packed

@@ -5,7 +5,7 @@ only which elements are computed together, so that they change no bit.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Literal
@@ -17,6 +17,9 @@ from fallline.engine.target import Target
 from fallline.errors import GraphError
 from fallline.ir.kernel import LANES
 from fallline.ir.types import DType
+
+LINE, LINES = 64, 512
+"""Bytes of a line of the caches, and how many lines of A the first cache holds beside B."""
 
 Epilogue = Callable[[Value, int, Value, list[int], list[list[Value]]], None]
 """Writes what becomes of a finished tile: epilogue(row, height, column, live, accumulators).
@@ -93,9 +96,9 @@ def emit_product(
 ) -> None:
     """Write the loops that compute the units first ≤ u < last of C = A·B.
 
-    Column tiles are the outer loop: their panel of B stays in the second cache while A passes by. Where the panel is
-    too large or the vectors are short, k is cut in blocks: a block of the panel is copied to lie closely, and the sums
-    of some rows wait in memory until the next block.
+    Column tiles are the outer loop: their panel of B stays in the second cache while A passes by. Where its rows are
+    spread too far, the panel is copied to lie closely; where even the copy is too large, k is cut in blocks, and the
+    sums wait in memory until the next block. With copies, A passes by in chunks of rows that stay in the third cache.
 
     Args:
         code: the function being written.
@@ -133,14 +136,28 @@ class _Writer:
     prologue: Prologue | None
 
     def write(self, first: Value, last: Value) -> None:
-        """All column tiles, one after the other."""
-        code, tiling, done = self.code, self.tiling, 0
+        """Some rows at a time, and for these, all column tiles, one after the other."""
+        code, tiling = self.code, self.tiling
         tiles = self._blocks if tiling.k_block < self.product.k else self._whole
-        for column, count, live in tiling.column_sections:
-            with self._each(count) as number:
-                top, bottom = self._rows(code.add(number, i64(done)), first, last)
-                tiles(top, bottom, code.add(i64(column), code.times(number, LANES * tiling.width)), live)
-            done += count
+        with self._chunks(first, last) as (begin, end):
+            done = 0
+            for column, count, live in tiling.column_sections:
+                with self._each(count) as number:
+                    top, bottom = self._rows(code.add(number, i64(done)), first, last, begin, end)
+                    tiles(top, bottom, code.add(i64(column), code.times(number, LANES * tiling.width)), live)
+                done += count
+
+    @contextmanager
+    def _chunks(self, first: Value, last: Value) -> Iterator[tuple[Value, Value]]:
+        """The rows that the units touch, in parts that stay in a cache while all columns pass by."""
+        code, top, bottom, chunk = self.code, i64(0), i64(self.product.m), self.tiling.chunk
+        if self.product.split == "rows":
+            top, bottom = code.times(first, ROWS_OF_UNIT), self._least(code.times(last, ROWS_OF_UNIT), bottom)
+        if chunk >= self.product.m:
+            yield top, bottom
+            return
+        with code.loop(top, bottom, chunk) as turn:
+            yield turn.index, self._least(code.add(turn.index, i64(chunk)), bottom)
 
     @contextmanager
     def _each(self, count: int) -> Iterator[Value]:
@@ -151,15 +168,14 @@ class _Writer:
         with self.code.loop(i64(0), i64(count)) as turn:
             yield turn.index
 
-    def _rows(self, tile_column: Value, first: Value, last: Value) -> tuple[Value, Value]:
-        """The rows that belong to the units first … last in a column of tiles; none if not top < bottom."""
-        code, tiling, m = self.code, self.tiling, i64(self.product.m)
+    def _rows(self, tile_column: Value, first: Value, last: Value, begin: Value, end: Value) -> tuple[Value, Value]:
+        """The rows begin … end that belong to the units first … last in a column of tiles; none if not top < bottom."""
         if self.product.split == "rows":
-            return code.times(first, ROWS_OF_UNIT), self._least(code.times(last, ROWS_OF_UNIT), m)
+            return begin, end
+        code, tiling = self.code, self.tiling
         before = code.times(tile_column, -tiling.tile_rows)
-        top = code.call("llvm.smax.i64", [str(code.add(first, before)), "i64 0"], DType.INT64)
-        bottom = code.times(code.add(last, before), tiling.height)
-        return code.times(top, tiling.height), self._least(bottom, m)
+        top, bottom = (code.times(code.add(unit, before), tiling.height) for unit in (first, last))
+        return code.call("llvm.smax.i64", [str(top), str(begin)], DType.INT64), self._least(bottom, end)
 
     def _row_tiles(self, top: Value, bottom: Value) -> Iterator[tuple[Value, int]]:
         """The tiles between two rows: a loop over full ones, then the last one where the rows end in it."""
@@ -180,7 +196,7 @@ class _Writer:
         if not self.tiling.packed:
             self._strip(top, bottom, column, live, right, self.b)
             return
-        with self.code.when(self.code.emit(f"icmp slt {top}, {bottom.text}", DType.BOOL)):
+        with self._unless_empty(top, bottom):
             self._copy(right, live, i64(self.product.k))
             self._strip(top, bottom, column, live, self.panel.pointer, self.panel)
 
@@ -193,23 +209,26 @@ class _Writer:
             self._finish(row, column, live, self._sums(left, right, b, live, i64(self.product.k), zeros))
 
     def _blocks(self, top: Value, bottom: Value, column: Value, live: list[int]) -> None:
-        """Some rows at a time, and for these, one block of k after the other."""
+        """One block of k after the other for all tiles."""
         code, tiling, k = self.code, self.tiling, i64(self.product.k)
-        with code.loop(top, bottom, tiling.waiting_rows) as chunk:
-            begin, end = chunk.index, self._least(code.add(chunk.index, i64(tiling.waiting_rows)), bottom)
-            here = partial(self._waiting, begin, len(live))
-            for row, height in self._row_tiles(begin, end):
+        here = partial(self._waiting, top, len(live))
+        with self._unless_empty(top, bottom):
+            for row, height in self._row_tiles(top, bottom):
                 self._store([self._zero()] * (height * len(live)), here(row))
             with code.loop(i64(0), k, tiling.k_block) as block:
                 stop = self._least(code.add(block.index, i64(tiling.k_block)), k)
                 terms = self._difference(stop, block.index)
                 self._copy(self._right(column, block.index), live, terms)
-                for row, height in self._row_tiles(begin, end):
+                for row, height in self._row_tiles(top, bottom):
                     left, sums = self._left(row, block.index), self._load(here(row), height * len(live))
                     sums = self._sums(left, self.panel.pointer, self.panel, live, terms, sums)
                     self._store(sums, here(row))
-            for row, height in self._row_tiles(begin, end):
+            for row, height in self._row_tiles(top, bottom):
                 self._finish(row, column, live, self._load(here(row), height * len(live)))
+
+    def _unless_empty(self, top: Value, bottom: Value) -> AbstractContextManager[None]:
+        """Nothing is copied for no rows."""
+        return self.code.when(self.code.emit(f"icmp slt {top}, {bottom.text}", DType.BOOL))
 
     def _sums(self, left: str, right: str, b: Matrix, live: list[int], terms: Value, sums: list[Value]) -> list[Value]:
         """The sums of one tile after some more terms, carried in registers.
@@ -226,10 +245,18 @@ class _Writer:
         with code.loop(i64(0), terms, carried=sums) as turn:
             from_a = code.at(left, code.times(turn.index, self.a.column_bytes))
             vectors = self._row_of_b(code.at(right, code.times(turn.index, b.row_bytes)), live, b.padded)
+            if self._far_a:
+                ahead = code.at(from_a, i64(-(-len(sums) // width * self.a.row_bytes // LINE) * LINE))
+                code.call_void("llvm.prefetch.p0", [f"ptr {ahead}", "i32 0", "i32 3", "i32 1"])
             for i in range(len(sums) // width):
                 factor = code.splat(code.load(code.at(from_a, i64(i * self.a.row_bytes)), dtype))
                 turn.following += [emitter.fma(factor, vectors[v], turn.values[i * width + v]) for v in range(width)]
         return turn.after
+
+    @property
+    def _far_a(self) -> bool:
+        """Whether every term of A lies in another line, of too many for the first cache: the next tile's is fetched."""
+        return self.a.row_bytes < LINE <= self.a.column_bytes and self.tiling.k_block > LINES
 
     def _row_of_b(self, pointer: str, live: list[int], padded: bool) -> list[Value]:
         """The vectors of one row of B in a tile."""
@@ -277,7 +304,7 @@ class _Writer:
     @cached_property
     def waiting(self) -> str:
         """Where the sums of some rows wait."""
-        return self._buffer(self.tiling.waiting_rows)
+        return self._buffer(self.tiling.chunk)
 
     def _buffer(self, rows: int) -> str:
         """Memory of this call alone, of so many rows as wide as a tile."""

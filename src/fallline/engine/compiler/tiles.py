@@ -14,12 +14,6 @@ from fallline.ir.types import DType
 ROWS_OF_UNIT = 16
 """Rows of a unit where a product is split by rows: the same for every kernel that splits the batch."""
 
-K_BLOCK = 256
-"""Terms of a block of k, where k is cut: its panel of B is then read from near caches by every tile."""
-
-WAITING_ROWS = 128
-"""Rows of sums that wait between two blocks of k: the copy of a panel of B must serve as many as possible."""
-
 # The estimate counts slots of one multiply-add of a register.
 _LATENCY = 8  # multiply-adds that must be under way for none to wait: four cycles of latency times two a cycle
 _STEP = 0.25  # a step of k: counting, and the pages that it touches
@@ -28,7 +22,11 @@ _TILE_START = 16  # a tile's beginning and end: zeroing, pointers, a mispredicte
 _CODE = 0.002  # what part of the time another vector of sums in the code must save, for it is compiled, too
 
 _FIRST_CACHE = 32 * 1024
-_SECOND_CACHE = 112 * 1024  # the part of it that a panel of B one vector wide may fill: tiles are wider
+_SECOND_CACHE = 256 * 1024  # the part of it that a copied panel of B may fill
+_SPREAD = 64 * 1024  # of one that is not copied, and one vector wide: its lines share their places with others
+_THIRD_CACHE = 8 * 1024 * 1024  # the part of it for the rows of A that pass by all columns of B
+_COPY_PAYS = 64  # rows that a copied panel of B must serve
+_FEWEST_ROWS, _MOST_ROWS = 256, 1024  # of a chunk: each copies B once more; where k is cut, as many sums wait
 _TALLEST = 16
 _BYTES = {DType.FLOAT32: 4, DType.FLOAT64: 8}
 
@@ -44,6 +42,7 @@ class Tiling:
         width: vectors of `LANES` columns of a full tile.
         k_block: terms that are summed before the next tile's turn; all k of them where B's panel is small.
         packed: a panel of B is copied, so that its rows lie closely.
+        chunk: rows that go through all columns before the next ones do, a multiple of the height.
     """
 
     m: int
@@ -52,6 +51,7 @@ class Tiling:
     width: int
     k_block: int
     packed: bool
+    chunk: int
 
     @property
     def heights(self) -> list[int]:
@@ -79,11 +79,6 @@ class Tiling:
     def tile_columns(self) -> int:
         """Tiles from left to right."""
         return -(-self.n // (LANES * self.width))
-
-    @property
-    def waiting_rows(self) -> int:
-        """Rows whose sums wait in memory between two blocks of k."""
-        return WAITING_ROWS // self.height * self.height
 
     @property
     def sums_in_code(self) -> int:
@@ -141,13 +136,15 @@ class _Shape:
         With many registers, tiles are so tall that reading B from the second cache keeps pace, as long as it fits.
         Where a vector takes several, they are lower; then B at least must not be spread over too many pages.
         """
-        panel = self.k * LANES * self.size  # bytes of B in a tile one vector wide
-        whole = panel * -(-self.n // LANES)
-        near = _SECOND_CACHE if self.room >= 32 else _FIRST_CACHE
-        blocks = panel > near and whole > 2 * near and self.m >= 2 * ROWS_OF_UNIT
-        packed = blocks or (self.vector > 1 and whole > 2 * _FIRST_CACHE and self.m >= 4 * ROWS_OF_UNIT)
-        k_block = -(-self.k // -(-self.k // K_BLOCK)) if blocks else self.k
-        return Tiling(self.m, self.n, height, width, k_block, packed)
+        vector = LANES * self.size
+        whole = self.k * vector * -(-self.n // LANES)
+        spread, near = (_SPREAD, _SECOND_CACHE) if self.room >= 32 else (_FIRST_CACHE, _FIRST_CACHE)
+        far = self.k * vector > spread and whole > 2 * spread
+        packed = self.m >= _COPY_PAYS and (far or (self.vector > 1 and whole > 2 * _FIRST_CACHE))
+        k_block = _part(self.k, near // (vector * width)) if packed and far else self.k
+        most = min(max(_THIRD_CACHE // (self.k * self.size), _FEWEST_ROWS), _MOST_ROWS) if packed else self.m
+        chunk = -(-_part(self.m, most) // height) * height
+        return Tiling(self.m, self.n, height, width, k_block, packed, chunk)
 
     def score(self, tiling: Tiling) -> tuple[float, int]:
         """The estimated time on one, two and four threads; between equals, the taller tile reads B less often."""
@@ -171,3 +168,8 @@ class _Shape:
             units, unit = tiling.tile_rows * tiling.tile_columns, tile(tiling.height, tiling.width)
         time = sum(max(whole / threads, -(-units // threads) * unit) for threads in (2, 4)) + whole
         return time * (1 + _CODE * tiling.sums_in_code), -tiling.height
+
+
+def _part(length: int, most: int) -> int:
+    """The size of equal parts of a length, each at most so long."""
+    return -(-length // -(-length // most))
