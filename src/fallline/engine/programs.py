@@ -19,6 +19,8 @@ COMPILED, REFERENCE = "compiled", "reference"
 ENGINES = (COMPILED, REFERENCE)
 CAPACITIES = (1, 16, 128, 1024)
 """Rows that a forward program is made for: the smallest that holds all, else the largest, chunk by chunk."""
+NARROW, NARROW_CAPACITY = 1024, 8192
+"""A network of at most so many numbers per row takes so many rows at a time, where there are many more."""
 
 
 def make_program(graph: Graph, sizes: Mapping[str, int], shards: int = 1, engine: str = COMPILED) -> Any:
@@ -70,6 +72,7 @@ class ForwardProgram:
         self._graph, self._engine = graph, engine
         self._local = engine == COMPILED and rows_are_independent(graph)
         self._programs: dict[int, Any] = {}
+        self._numbers_per_row = sum(_per_row(node) for node in graph.nodes())
         self._rows = [name for name, node in graph.inputs.items() if node.type.shape[:1] == (BATCH,)]
 
     def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -78,12 +81,19 @@ class ForwardProgram:
         if not self._local or not count:
             return self._all(inputs, count)
         capacity = next((size for size in CAPACITIES if count <= size), CAPACITIES[-1])
+        if count >= 4 * NARROW_CAPACITY and self._numbers_per_row <= NARROW:
+            capacity = NARROW_CAPACITY
         program = self._program(capacity)
         if isinstance(program, ReferenceProgram):
             self._local = False
             return self._all(inputs, count)
         found: dict[str, Array] = program.chunked(inputs, count)
         return found
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many rows to give it in a call, where there are many: what it needs beside them stays small."""
+        return 1 << 16 if self._local else 1 << 12
 
     def _all(self, inputs: Mapping[str, Array], count: int) -> dict[str, Array]:
         found: dict[str, Array] = self._program(count)(inputs)
@@ -131,6 +141,11 @@ def _keeps_rows_apart(node: Node) -> bool:
     if name == "broadcast":
         return len(shape) == len(node.inputs[0].type.shape)
     return name in ("reshape", "slice", "embed")
+
+
+def _per_row(node: Node) -> int:
+    """How many numbers of a tensor belong to one row of the batch."""
+    return math.prod(_bound(dim, 1) for dim in node.type.shape) if _has_rows(node) else 0
 
 
 def _has_rows(node: Node) -> bool:

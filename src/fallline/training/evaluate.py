@@ -19,7 +19,7 @@ CHUNK = 4096
 
 
 def mean_loss(program: StepProgram, rows: Rows, values: Mapping[str, Array]) -> tuple[float, Array]:
-    """(Σ wᵢ·lᵢ / Σ wᵢ over all rows, the outputs), `CHUNK` rows at a time.
+    """(Σ wᵢ·lᵢ / Σ wᵢ over all rows, the outputs), many rows at a time.
 
     The row losses are added in float64 by halving, so the result does not depend on how rows are cut.
     A loss that is one number for a whole batch is computed on all rows at once.
@@ -28,8 +28,9 @@ def mean_loss(program: StepProgram, rows: Rows, values: Mapping[str, Array]) -> 
         results = program.program(len(rows))(program.inputs(rows, values, 1.0, 0, 0))
         return float(results[LOSS]), results[OUTPUTS]
     parts = []
-    for start in range(0, len(rows), CHUNK):
-        part = rows.take(slice(start, start + CHUNK))
+    chunk = program.forward.rows_at_once
+    for start in range(0, len(rows), chunk):
+        part = rows.take(slice(start, start + chunk))
         parts.append(program.forward(program.inputs(part, values, 1.0, 0, 0)))
     outputs, losses = ([part[name] for part in parts] for name in (OUTPUTS, ROWS))
     joined = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
