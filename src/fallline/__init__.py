@@ -64,6 +64,8 @@ if TYPE_CHECKING:
     from fallline.training.fit import fit
     from fallline.training.gradient_check import check_gradients
     from fallline.training.plan import plan
+    from fallline.training.replay import replay
+    from fallline.training.resume import resume
     from fallline.training.run import Run
     from fallline.training.step import loss_and_gradients, trace
 
@@ -84,6 +86,8 @@ _ROOMS = {
     "training.fit": "fit",
     "training.gradient_check": "check_gradients",
     "training.plan": "plan",
+    "training.replay": "replay",
+    "training.resume": "resume",
     "training.run": "Run",
     "training.step": "loss_and_gradients trace",
 }
@@ -134,7 +138,9 @@ __all__ = [
     "plan",
     "profile",
     "relu",
+    "replay",
     "reshape",
+    "resume",
     "set_threads",
     "sigmoid",
     "sign",

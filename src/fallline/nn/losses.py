@@ -236,6 +236,18 @@ LOSSES: dict[str, Callable[..., Loss]] = {
 }
 
 
+def config(loss: Loss) -> dict[str, Any] | None:
+    """A loss as JSON can hold it; `from_config` makes it again. None for one that is not of this file."""
+    if type(loss) is not LOSSES.get(loss.name):
+        return None
+    return {"name": loss.name, **vars(loss)}
+
+
+def from_config(stored: dict[str, Any]) -> Loss:
+    """The loss that `config` describes."""
+    return LOSSES[stored["name"]](**{key: value for key, value in stored.items() if key != "name"})
+
+
 def get(loss: Any) -> Loss:
     """A loss by name, as an object, or made of a plain function of (outputs, targets)."""
     if isinstance(loss, Loss):

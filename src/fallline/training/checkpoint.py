@@ -97,7 +97,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         ModelFileError: it is missing, damaged, or not a checkpoint.
     """
-    arrays, metadata = read_tensors(path)
+    return checkpoint_from(*read_tensors(path), path)
+
+
+def checkpoint_from(arrays: Mapping[str, Array], metadata: Mapping[str, Any], path: Path) -> Checkpoint:
+    """`read_checkpoint`, of a file that has been read."""
     content = metadata.get(PLACE)
     if not isinstance(content, dict):
         raise ModelFileError(

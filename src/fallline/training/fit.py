@@ -1,15 +1,16 @@
 """`fl.fit`: training in one call. It checks what it is given; `loop.py` trains."""
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fallline import optim
-from fallline.data.batches import permutation
 from fallline.engine.programs import ENGINES
 from fallline.errors import ArgumentError
 from fallline.nn.losses import Loss
+from fallline.nn.losses import config as loss_config
 from fallline.nn.losses import get as get_loss
 from fallline.nn.model_file import StoredNetwork
 from fallline.nn.module import Module
@@ -28,10 +29,11 @@ from fallline.training.arguments import (
 from fallline.training.callbacks import as_callbacks
 from fallline.training.class_weight import row_weights
 from fallline.training.graphs import Graphs
-from fallline.training.hashes import data_hash
+from fallline.training.held_out import data_names, split
 from fallline.training.loop import Training
 from fallline.training.metrics import Metric
 from fallline.training.progress import ProgressView, choose
+from fallline.training.recording import Recording
 from fallline.training.run import Run
 from fallline.training.run_folder import RunFolder
 from fallline.training.settings import Settings
@@ -147,7 +149,7 @@ def fit(
     positive_number("checkpoint_every", checkpoint_every)
     chosen_loss, rule = get_loss(loss), as_optimizer(optimizer)
     rows = check_rows(net, x, y, chosen_loss, row_weights(sample_weight, class_weight, y), dtype, "fit")
-    rows, held_out = _split(net, rows, validation, chosen_loss, dtype, seed)
+    rows, held_out = split(net, rows, validation, chosen_loss, dtype, seed)
     whole = _settings(
         rows,
         held_out,
@@ -171,15 +173,17 @@ def fit(
     )
     run = Run(net, chosen_loss, rule, engine=engine)
     run.config = _config(net, chosen_loss, rule, whole, rows, held_out, run_dir is not None)
+    run.config |= {"validation": _as_json(validation), "class_weight": _as_json(class_weight)}
     folder = run_dir if isinstance(run_dir, RunFolder) or run_dir is None else RunFolder(run_dir)
     graphs = Graphs.of(net, rows, chosen_loss, dtype)
     training = Training(
         net, graphs, rows, held_out, rule, whole, run, choose(progress), as_callbacks(callbacks), folder
     )
+    run.recording = Recording(net, graphs, rows, held_out, chosen_loss, rule, whole)
     if folder is not None:
         run.folder, run.config["program"] = folder.path, graphs.digest
         folder.write_about(run)
-        folder.begin(net, graphs, training.marks[0])
+        folder.begin(net, graphs, training.checkpoint())
     return training.train()
 
 
@@ -221,22 +225,11 @@ def _metric(metric: Any) -> Metric:
     return metric_registry.get(metric)
 
 
-def _split(net: Module, rows: Rows, validation: Any, loss: Loss, dtype: str, seed: int) -> tuple[Rows, Rows | None]:
-    """(rows to train on, rows to validate on)."""
-    if validation is None:
-        return rows, None
-    if isinstance(validation, tuple | list) and len(validation) in (2, 3):
-        weight = validation[2] if len(validation) == 3 else None
-        return rows, check_rows(net, validation[0], validation[1], loss, weight, dtype, "fit: validation")
-    if isinstance(validation, bool) or not isinstance(validation, float | int) or not 0.0 < validation < 1.0:
-        size = f" of {len(validation)}" if isinstance(validation, tuple | list | np.ndarray) else ""
-        found = f"a {type(validation).__name__}{size}" if size else repr(validation)
-        raise ArgumentError(f"fit: validation must be a fraction between 0 and 1, or (x, y); found {found}")
-    count = max(1, round(len(rows) * validation))
-    if count >= len(rows):
-        raise ArgumentError(f"fit: validation={validation} leaves no row of {len(rows)} to train on")
-    order = permutation(len(rows), seed, "validation")
-    return rows.take(np.sort(order[count:])), rows.take(np.sort(order[:count]))
+def _as_json(given: Any) -> Any:
+    """What `resume` needs to know of `validation` and `class_weight`."""
+    if isinstance(given, Mapping):
+        return [[np.asarray(key).item(), float(value)] for key, value in given.items()]
+    return given if given is None or isinstance(given, str | float) else "given"
 
 
 def _config(
@@ -257,12 +250,13 @@ def _config(
         "network_seed": net.seed,
         "parameters": sum(int(np.prod(cast(Any, p.shape), dtype=np.int64)) for p in parameters.values()),
         "loss": repr(loss),
+        "loss_settings": loss_config(loss),
         "optimizer": rule.config(),
         "schedule": settings.schedule.config(),
         "metrics": [metric.name for metric in settings.metrics],
         **own,
         "rows": len(rows),
         "validation_rows": 0 if held_out is None else len(held_out),
-        "data_hash": data_hash(rows.x, rows.y, rows.weight) if stored else None,
+        **data_names(rows, held_out, stored),
         "mean_weight": 1.0 if rows.weight is None else float(exact.tree_sum(rows.weight)) / len(rows),
     }

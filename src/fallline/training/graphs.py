@@ -12,7 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fallline.backprop.gradients import gradients
-from fallline.ir.graph import Graph
+from fallline.ir.graph import Graph, Provenance
 from fallline.ir.serialize import graph_from_json, graph_to_json
 from fallline.nn.losses import Loss
 from fallline.nn.module import Module
@@ -32,17 +32,20 @@ class Graphs:
         step: of training: the loss of a batch, every dL/dw, new values of buffers.
         forward: of prediction: outputs, the loss of each row, the loss.
         dtype: of weights and arithmetic.
+        modules: dotted name of each of the network's modules → its class's name.
     """
 
     step: Graph
     forward: Graph
     dtype: str
+    modules: Mapping[str, str]
 
     @classmethod
     def of(cls, net: Module, rows: Rows, loss: Loss, dtype: str) -> "Graphs":
         """The graphs of a network and a loss, for data like these."""
         step = typed_graph(net, rows, loss, dtype, training=True, backward=True)
-        return cls(step, typed_graph(net, rows, loss, dtype, training=False, backward=False), dtype)
+        modules = {name: type(module).__name__ for name, module in net.named_modules().items()}
+        return cls(step, typed_graph(net, rows, loss, dtype, training=False, backward=False), dtype, modules)
 
     @property
     def judge(self) -> Graph:
@@ -64,12 +67,15 @@ class Graphs:
     def digest(self) -> str:
         """A name of both graphs: equal for equal arithmetic, whatever the code that made it."""
         arrays: dict[str, Array] = {}
-        return digest(arrays=arrays, text=json.dumps(self.to_json(arrays), sort_keys=True))
+        graphs = [graph_to_json(graph, arrays) for graph in (self.step, self.forward)]
+        return digest(arrays, json.dumps([*graphs, self.dtype], sort_keys=True))
 
     def to_json(self, arrays: dict[str, Array]) -> dict[str, Any]:
         """As JSON; arrays that the graphs hold are put into `arrays` by new names."""
-        step, forward = (graph_to_json(graph, arrays) for graph in (self.step, self.forward))
-        return {"step": step, "forward": forward, "dtype": self.dtype}
+        stored: dict[str, Any] = {"dtype": self.dtype, "modules": dict(self.modules)}
+        for name, graph in (("step", self.step), ("forward", self.forward)):
+            stored[name] = {**graph_to_json(graph, arrays), "provenance": [list(n.provenance) for n in graph.nodes()]}
+        return stored
 
     @classmethod
     def from_json(cls, stored: Any, arrays: Mapping[str, Array]) -> "Graphs":
@@ -78,5 +84,10 @@ class Graphs:
         Raises:
             GraphError: these are no graphs.
         """
-        step, forward = (graph_from_json(stored[name], arrays) for name in ("step", "forward"))
-        return cls(step, forward, str(stored["dtype"]))
+        graphs = []
+        for name in ("step", "forward"):
+            graph = graph_from_json(stored[name], arrays)
+            for node, found in zip(graph.nodes(), stored[name]["provenance"], strict=True):
+                node.provenance = Provenance(*found)
+            graphs.append(graph)
+        return cls(graphs[0], graphs[1], str(stored["dtype"]), dict(stored["modules"]))

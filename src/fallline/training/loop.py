@@ -93,7 +93,7 @@ class Training:
             clip_value=s.clip_value, clip_norm=s.clip_norm, threads=s.threads, shards=s.shards,
         )  # fmt: skip
         self.origin = OriginSearch(
-            self.net, self.program, self.optimizer, self.batches, self.stepper, self.rates.factors,
+            self.graphs.modules, self.program, self.optimizer, self.batches, self.stepper, self.rates.factors,
             s.clip_value, s.clip_norm,
         )  # fmt: skip
         self.engine = self.stepper.engine
@@ -105,6 +105,8 @@ class Training:
             self.judge = StepProgram.of(self.graphs.judge, s.dtype, engine=self.engine)
         self.pace = Pace(every_step=wants_steps(self.callbacks))
         self.checkpoints, self.hashing = Clock(s.checkpoint_every), Clock(HASH_EVERY)
+        self.started = self.lap = time.perf_counter()
+        self.run.start = start
 
     def _start(self) -> Snapshot:
         """Weights, buffers and state at the first step, in the network's order."""
@@ -192,7 +194,13 @@ class Training:
             self.folder.finish(self.net, run)
         return run
 
-    def _chunk(self, total: int, stop: StopRequest) -> None:
+    def taken_to(self, step: int) -> Checkpoint:
+        """Everything after so many steps, which are taken without looking left or right."""
+        while self.step < step and not self.run.stopped:
+            self._chunk(step)
+        return self.checkpoint()
+
+    def _chunk(self, total: int, stop: StopRequest | None = None) -> None:
         """One run of steps, and what follows from it."""
         started, first = time.perf_counter(), self.step
         losses = self.stepper.run(first, self._length(total))
@@ -215,7 +223,7 @@ class Training:
         per_epoch, steps = self.steps_per_epoch, self.pace.steps
         rest = per_epoch - self.step % per_epoch
         if self.looked_at or rest < per_epoch or steps < per_epoch:
-            return min(steps, rest)
+            return min(steps, rest, total - self.step)
         return min(steps // per_epoch * per_epoch, total - self.step)
 
     @property
@@ -278,7 +286,7 @@ class Training:
             self._put(self.marks[-1].values)
         if self.validation is not None and self.early.observe(score):
             run.best_epoch, self.best = epoch, self.marks[-1].values
-        self.lines.append({"epoch": run.epochs} | {name: values[-1] for name, values in run.history.items() if values})
+        self.lines.append(history_line(run, epoch))
         self.view.epoch(run)
         self._judge(score)
         self._tell("on_epoch_end", epoch)
@@ -286,9 +294,8 @@ class Training:
     def _record_hash(self) -> None:
         """The weights' name at this step: of each epoch, or each half second, whichever is rarer."""
         if self.hashing.due():
-            name = self.run.hashes[self.step] = weights_hash(self.marks[-1].values)
-            if self.lines:
-                self.lines[-1] |= {"step": self.step, "weights": name}
+            self.run.hashes[self.step] = weights_hash(self.marks[-1].values)
+            self.lines[-1:] = [history_line(self.run, self.run.epochs - 1, self.step)]
 
     def _rate(self, step: int) -> float:
         """The learning rate η of a step."""
@@ -407,6 +414,13 @@ class Training:
         for callback in self.callbacks:
             if getattr(callback, method)(self.run, *arguments) is True and not self.run.stopped:
                 self.run.stopped = "callback"
+
+
+def history_line(run: Run, epoch: int, step: int | None = None) -> dict[str, Any]:
+    """An epoch (from 0) as a line of history.jsonl; with the hash of the weights after it, where that is known."""
+    line: dict[str, Any] = {"epoch": epoch + 1}
+    line |= {name: values[epoch] for name, values in run.history.items() if epoch < len(values)}
+    return line | ({"step": step, "weights": run.hashes[step]} if step in run.hashes else {})
 
 
 def _in_order(values: Values, names: list[str]) -> Values:

@@ -17,7 +17,6 @@ from fallline.engine.programs import REFERENCE
 from fallline.errors import CompileError
 from fallline.ir.graph import Graph, Node
 from fallline.ir.types import BATCH
-from fallline.nn.module import Module
 from fallline.optim import Optimizer
 from fallline.training.batches import Batches
 from fallline.training.causes import Fault, explanation
@@ -65,7 +64,7 @@ class OriginSearch:
     """Finds where a training's NaN or infinity came from. It takes steps again, so the training must end with it.
 
     Attributes:
-        net: the network.
+        modules: dotted name of each of the network's modules → its class's name.
         program: the graph of loss and backpropagation.
         optimizer: the update rule.
         batches: the rows of each step.
@@ -74,7 +73,7 @@ class OriginSearch:
         clip_value, clip_norm: as `fit` has them.
     """
 
-    net: Module
+    modules: Mapping[str, str]
     program: StepProgram
     optimizer: Optimizer
     batches: Batches
@@ -123,7 +122,7 @@ class OriginSearch:
         batch = rows.take(numbers)
         graph = Graph(program.graph.inputs, {result: program.graph.outputs[result]})
         tensors = self._tensors(graph, len(batch), program.inputs(batch, values, 1.0, 0, 0))
-        return clause(tensors, list(graph.outputs.values()), Words(self.net, graph), RowNumbers(numbers, data))
+        return clause(tensors, list(graph.outputs.values()), Words(self.modules, graph), RowNumbers(numbers, data))
 
     def _epoch(self, step: int) -> int:
         """The epoch of a step, counted from 1."""
@@ -153,7 +152,7 @@ class OriginSearch:
         graph = Graph(update.graph.inputs, {name: update.graph.outputs[name] for name in names})
         inputs = step_inputs(self.program, update, self.batches, before, float(self.factors(step, 1)[0]))
         tensors = self._tensors(graph, int(self.batches.sizes(step, 1)[0]), inputs)
-        words = Words(self.net, graph, self.program.graph.outputs)
+        words = Words(self.modules, graph, self.program.graph.outputs)
         rows = RowNumbers(self.batches.numbers_of(step), "the training set", "the whole batch")
         return clause(tensors, list(graph.outputs.values()), words, rows)
 

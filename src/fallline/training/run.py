@@ -37,6 +37,7 @@ class Run:
         state: the optimizer's state at the end.
         folder: the run folder, or None.
         signal: the number of the signal that interrupted it, or None.
+        recording, start: what its steps follow from and where they began, for `fl.replay`.
     """
 
     network: Module
@@ -56,6 +57,8 @@ class Run:
     state: dict[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     signal: int | None = None
+    recording: Any = field(default=None, repr=False)
+    start: Any = field(default=None, repr=False)
     _gradient_norm: float | Callable[[], float] = field(default=float("nan"), repr=False)
 
     @property

@@ -24,7 +24,6 @@ from fallline.training.checkpoint import Checkpoint, write_checkpoint
 from fallline.training.graphs import Graphs
 from fallline.training.hashes import data_hash
 from fallline.training.run import Run
-from fallline.training.steppers import Snapshot
 from fallline.training.writer import Writer
 
 __all__ = ["CONTRACT", "RunFolder", "data_hash", "package_version", "plain"]
@@ -112,17 +111,32 @@ class RunFolder:
         text = json.dumps(plain(content), indent=2, ensure_ascii=False)
         write_whole(self.path / RUN, f"{text}\n".encode())
 
-    def begin(self, net: Module, graphs: Graphs, start: Snapshot) -> None:
-        """start.safetensors: the initial weights, and the graphs of all that the training computes.
+    def begin(self, net: Module, graphs: Graphs, start: Checkpoint) -> None:
+        """start.safetensors: a checkpoint of the start, with the graphs of all that the training computes.
 
         Raises:
             ModelFileError: it cannot be written.
         """
         self.describe(net)
         constants, model = self._model
-        arrays = {**start.values, **constants}
-        stored = {**model, GRAPHS: graphs.to_json(arrays)}
-        write_tensors(self.path / START, arrays, stored)
+        arrays = {**start.now.values, **constants}
+        stored = graphs.to_json(arrays)
+        constants = {name: array for name, array in arrays.items() if name not in start.now.values}
+        write_checkpoint(self.path / START, start, constants, {**model, GRAPHS: stored})
+
+    def go_on(self, net: Module, checkpoint: Checkpoint, lines: Iterable[dict[str, Any]]) -> None:
+        """Begin to write again where a checkpoint stands: what was written of later steps is taken away.
+
+        Raises:
+            ModelFileError: the folder cannot be written to.
+        """
+        self.describe(net)
+        self._best_epoch = checkpoint.progress["best_epoch"]
+        text = "".join(f"{json.dumps(plain(line))}\n" for line in lines)
+        write_whole(self.path / HISTORY, text.encode())
+        losses = self.path / STEP_LOSSES
+        if losses.exists() and losses.stat().st_size > 8 * checkpoint.step:
+            os.truncate(losses, 8 * checkpoint.step)
 
     def describe(self, net: Module) -> None:
         """Find what every model file says beside weights and buffers; the network's shape is known by now."""

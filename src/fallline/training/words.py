@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from fallline.ir.graph import Graph, Node
 from fallline.ir.types import SymbolicDim, format_shape
-from fallline.nn.module import Module
 from fallline.nn.trace import DENOMINATOR, SAMPLE_WEIGHT, X, Y
 from fallline.training.step import GRADIENT, LOSS_SCOPE
 from fallline.training.update_graph import ORIGIN as UPDATE
@@ -29,13 +28,13 @@ class Words:
     """Names for the nodes of a step.
 
     Args:
-        net: the network.
+        modules: dotted name of each module → its class's name.
         graph: what is computed.
         gradients: outputs "gradient of <parameter>" of the step's graph.
     """
 
-    def __init__(self, net: Module, graph: Graph, gradients: Mapping[str, Node] | None = None) -> None:
-        self._modules = net.named_modules()
+    def __init__(self, modules: Mapping[str, str], graph: Graph, gradients: Mapping[str, Node] | None = None) -> None:
+        self._modules = modules
         found = {id(node): _input_name(name) for name, node in graph.inputs.items()}
         for name, node in (gradients or {}).items():
             if name.startswith(GRADIENT):
@@ -50,7 +49,7 @@ class Words:
         """A module, as "layer 2 (Linear)"; of one that is called several times, which call it is."""
         if scope == LOSS_SCOPE:
             return "the loss"
-        kind, calls = type(self._modules[scope]).__name__, self._calls[scope]
+        kind, calls = self._modules.get(scope, "module"), self._calls[scope]
         name = f"layer {scope} ({kind})" if scope else f"the network ({kind})"
         return f"call {call} of {calls} of {name}" if call and calls > 1 else name
 
