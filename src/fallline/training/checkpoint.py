@@ -85,6 +85,7 @@ def write_checkpoint(
         "slots": slots,
         "buffers": list(now.buffers),
         "has_best": checkpoint.best is not None,
+        "history": list(checkpoint.history),
         "progress": checkpoint.progress,
     }
     hashed = digest(arrays, json.dumps(content, sort_keys=True))
@@ -134,7 +135,7 @@ def _checkpoint(arrays: Mapping[str, Array], content: Mapping[str, Any]) -> Chec
         best=best,
         losses=arrays[LOSSES],
         scores=arrays[SCORES].tolist(),
-        history={name: numbers.tolist() for name, numbers in _under(arrays, HISTORY).items()},
+        history={name: arrays[HISTORY + name].tolist() for name in content["history"]},
         progress=dict(content["progress"]),
     )
 

@@ -70,7 +70,8 @@ def resume(
     if branch is None and (changes or step is not None):
         name = next(iter(changes), "step")
         raise ArgumentError(
-            f"resume({name}=…): a resumed run goes on as it was; for another {name} branch a new run off: branch='folder'"
+            f"resume({name}=…): a resumed run goes on as it was; for another {name} branch a new run off it: "
+            "branch='folder'"
         )
     recording = recording_of(stored, Given(x, y, sample_weight, validation, net, loss, metrics, _threads(threads)))
     listeners, view = as_callbacks(callbacks), choose(progress)
@@ -115,8 +116,8 @@ def _training(
     )  # fmt: skip
     if training.engine != stored.engine:
         raise RunFolderError(
-            f"resume: the run {str(stored.path)!r} was computed by the {stored.engine} engine, which does not work here; the "
-            f" {training.engine} engine would give other bits. Resume it on a machine where it works"
+            f"resume: the run {str(stored.path)!r} was computed by the {stored.engine} engine, which does not work "
+            f"here: the {training.engine} engine would give other bits. Resume it on a machine where it works"
         )
     return training
 
