@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from fallline.errors import ModelFileError
 from fallline.nn.model_file import read_tensors, write_tensors
 from fallline.training.hashes import digest
+from fallline.training.past import Values
 from fallline.training.steppers import Snapshot
 
 Array = NDArray[Any]
-Values = dict[str, Array]
 SLOT, GOOD, BEST, HISTORY = "@slot ", "@good ", "@best ", "@history "
 LOSSES, SCORES = "@losses of the epoch", "@scores"
 PLACE = "checkpoint"
