@@ -3,6 +3,7 @@
 import json
 import os
 import selectors
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -87,9 +88,8 @@ def verdicts(kind: str, count: int, seed: int, good: Path, place: Path, first: i
             noise = (place / "noise").read_text(errors="replace")[-2000:]
             yield Verdict(first, "DEFECT", died or f"the process died with {code}: {noise}", "", 0.0, 0)
             first += 1
-            for left in (*(place / "work").rglob("*"), *(place / "temporary").rglob("*")):
-                if left.is_file() or left.is_symlink():
-                    left.unlink()
+            for left in ("work", "temporary"):
+                shutil.rmtree(place / left, ignore_errors=True)
 
 
 def _start(task: dict[str, object]) -> subprocess.Popen[str]:

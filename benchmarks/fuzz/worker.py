@@ -6,6 +6,7 @@ as a defect.
 """
 
 import json
+import logging
 import os
 import random
 import resource
@@ -92,7 +93,8 @@ def judge(number: int, tried: Mutant, good: Path, noise: Any) -> Verdict:
     """Write the mutant into the current folder, give it to its reader, and look at all that is left."""
     path = Path(tried.name)
     path.write_bytes(tried.content)
-    noise.truncate(0)
+    noise.seek(0)
+    noise.truncate()
     before = memory_now(reset=True)
     started = time.perf_counter()
     outcome, detail = _read(tried.reader, path, good)
@@ -102,6 +104,8 @@ def judge(number: int, tried: Mutant, good: Path, noise: Any) -> Verdict:
         problems.append(f"it took {memory / 1e6:,.0f} MB of memory")
     if not path.is_file() or path.read_bytes() != tried.content:
         problems.append("the file was changed or removed")
+    problems += [f"logged: {problem}: {text!r:.300}" for text in _logged if (problem := _complaint(text))]
+    _logged.clear()
     left = [str(each) for place in (".", os.environ["TMPDIR"]) for each in Path(place).iterdir() if each.name != path.name]
     if left:
         problems.append(f"it left {left}")
@@ -187,6 +191,17 @@ def limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (now + 2 * MEMORY, resource.RLIM_INFINITY))
 
 
+class _Kept(logging.Handler):
+    """What the library logs are sentences for the user, too."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep it for the judge."""
+        _logged.append(record.getMessage())
+
+
+_logged: list[str] = []
+
+
 def _too_long(*_: Any) -> None:
     raise TooLong
 
@@ -213,6 +228,7 @@ def main() -> None:
         _read(reader, good / KINDS[task["kind"]].files[0], good)
     for left in work.iterdir():
         left.unlink()
+    logging.getLogger("fallline").addHandler(_Kept())
     limit_memory()
     for number in range(task["first"], task["first"] + task["count"]):
         answers.write(json.dumps({"begin": number}) + "\n")

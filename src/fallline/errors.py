@@ -58,6 +58,19 @@ class CompileError(FalllineError):
     """A program cannot be compiled. This is a defect of Fallline; engine="reference" trains without compiling."""
 
 
+def told(problem: object, most: int = 300) -> str:
+    """What a file or another library says, as one printable line of at most so many letters.
+
+    A file may hold anything, also what would move a terminal's cursor; the sentence that quotes it stays readable.
+
+    >>> told("bad type: \\x1b[2J\\nsecond line")
+    'bad type: \\\\x1b[2J'
+    """
+    first = next(iter(str(problem).splitlines()), "") or type(problem).__name__
+    plain = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in first[: most + 1])
+    return plain if len(plain) <= most else f"{plain[: most - 1]}…"
+
+
 def nearest(name: str, options: Iterable[str]) -> str:
     """The end of an error sentence: the nearest of `options` to `name`, or all of them.
 

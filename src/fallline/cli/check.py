@@ -24,6 +24,7 @@ def check(model: str, data: str, no_header: bool) -> int:
     table = table.select(list(range(min(len(table), ROWS))))
     matrix = opened.encoder.transform(table)
     targets = opened.target.encode(table.column(opened.target.name), table.place)
+    opened.outputs(table)  # refuses a model that gives no numbers
     report = check_gradients(opened.network, matrix, targets, loss=opened.loss)
     click.echo(f"{opened.loss} of {len(table)} rows: {report.loss:.6g}")
     click.echo(str(report))

@@ -2,7 +2,7 @@
 
 import gzip
 import re
-import zipfile
+import warnings
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from fallline.data.objects import Place, clean_texts, column_from_values
 from fallline.data.table import Column, Table
-from fallline.errors import DataError
+from fallline.errors import DataError, told
 
 _INPUTS = ("x", "X", "x_train", "X_train", "features", "data", "images")
 _TARGETS = ("y", "Y", "y_train", "Y_train", "target", "targets", "labels", "label")
 _IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+_MOST_AXES = 8
 _IDX_NAME = re.compile(r"(idx\d[-.]u?byte|\.idx\d?)(\.gz)?$", re.IGNORECASE)
 
 
@@ -41,17 +42,33 @@ def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
     if is_idx(file):
         return _idx_with_labels(file)
     try:
-        with open(file, "rb") as opened:
-            loaded = np.load(opened, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return {"x": loaded}
-            with loaded:
-                return {name: loaded[name] for name in loaded.files}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as problem:
+        with open(file, "rb") as opened, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers by Python 2
+            arrays = _loaded(opened)
+    except PermissionError:
+        raise
+    except Exception as problem:  # NumPy's and zipfile's readers fail in a dozen ways, up to TokenError and RuntimeError
         raise DataError(
-            f"{path} cannot be read as NumPy arrays ({problem}): save it again with numpy.savez, with plain "
+            f"{path} cannot be read as NumPy arrays ({_plainly(problem)}): save it again with numpy.savez, with plain "
             f"numbers or text and no Python objects."
         ) from None
+    other = next((name for name, values in arrays.items() if not isinstance(values, np.ndarray)), None)
+    if other is not None:
+        raise DataError(f"{path} holds {other!r:.100}, which is no array: save it again with numpy.savez.")
+    return arrays
+
+
+def _loaded(opened: Any) -> dict[str, Any]:
+    loaded = np.load(opened, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        return {"x": loaded}
+    with loaded:
+        return {name: loaded[name] for name in loaded.files}
+
+
+def _plainly(problem: Exception) -> str:
+    """A failure in words; where Python's parser speaks, its words are not for people."""
+    return "its header is damaged" if "malformed node" in str(problem) else told(problem)
 
 
 def read_array_file(path: Path, source: str) -> Table:
@@ -172,13 +189,15 @@ def _read_idx(path: Path) -> NDArray[Any]:
         try:
             data = gzip.decompress(data)
         except (EOFError, zlib.error, OSError) as problem:
-            raise DataError(f"{path} cannot be decompressed ({problem}): it is damaged or cut short.") from None
+            raise DataError(f"{path} cannot be decompressed ({told(problem)}): it is damaged or cut short.") from None
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _IDX_TYPES or data[3] == 0:
         raise DataError(
             f"{path} is no idx file: it begins with {data[:4].hex(' ') or 'nothing'}, not with 00 00, "
             f"a type and a size."
         )
     dtype, axes = np.dtype(_IDX_TYPES[data[2]]), data[3]
+    if axes > _MOST_AXES:
+        raise DataError(f"{path} announces an array of {axes} axes, and {_MOST_AXES} at most can be read: it is damaged.")
     shape = tuple(int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(axes))
     begin, count = 4 + 4 * axes, int(np.prod(np.asarray(shape, dtype=object)))
     if len(data) != begin + count * dtype.itemsize:

@@ -37,6 +37,8 @@ def make_program(graph: Graph, sizes: Mapping[str, int], shards: int = 1, engine
             from fallline.engine.compiled import CompiledProgram
 
             return CompiledProgram(graph, sizes, shards)
+        except RecursionError:
+            warn_of_fallback(CompileError("the graph is too deep for the compiler"))
         except (CompileError, ImportError) as error:
             warn_of_fallback(error)
     return ReferenceProgram(graph, sizes, shards)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fallline.errors import FalllineError, GraphError
+from fallline.errors import FalllineError, GraphError, told
 from fallline.ir.graph import Graph, Node
 from fallline.ir.op import lookup
 from fallline.ir.types import DType, SymbolicDim
@@ -56,13 +56,19 @@ def graph_from_json(data: Any, arrays: Mapping[str, Any]) -> Graph:
     except FalllineError:
         raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
-        raise GraphError(f"the stored graph is malformed: {type(error).__name__}: {error}") from None
+        raise GraphError(f"the stored graph is malformed: {type(error).__name__}: {told(error)}") from None
 
 
 def _place(place: Any, nodes: int) -> int:
     if type(place) is not int or not 0 <= place < nodes:
-        raise GraphError(f"the stored graph refers to node {place!r}, but only {nodes} nodes come before that place")
+        raise GraphError(f"the stored graph refers to node {told(repr(place), 40)}, but only {nodes} nodes come before that place")
     return place
+
+
+def _name_of_dim(name: Any) -> str:
+    if not isinstance(name, str) or not name.isidentifier() or len(name) > 20:
+        raise GraphError("the stored graph holds a size whose name is none")
+    return name
 
 
 def _encode(value: Any, arrays: dict[str, Any]) -> Any:
@@ -87,11 +93,11 @@ def _decode(value: Any, arrays: Mapping[str, Any]) -> Any:
     if "dtype" in value:
         return DType(value["dtype"])
     if "dim" in value:
-        return SymbolicDim(str(value["dim"]), int(value["factor"]))
+        return SymbolicDim(_name_of_dim(value["dim"]), int(value["factor"]))
     if "tuple" in value:
         return tuple(_decode(item, arrays) for item in value["tuple"])
     if "array" in value:
         return np.asarray(arrays[value["array"]])
     if "float" in value:
         return float.fromhex(value["float"])
-    raise GraphError(f"the stored graph holds a value of an unknown kind: {value}")
+    raise GraphError(f"the stored graph holds a value of an unknown kind: {told(repr(value), 80)}")
