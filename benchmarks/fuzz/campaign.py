@@ -68,7 +68,14 @@ def verdicts(kind: str, count: int, seed: int, good: Path, place: Path, first: i
     """The verdict of each mutant; where the process dies or hangs, that is the verdict, and another goes on."""
     end = first + count
     while first < end:
-        task = {"good": str(good), "place": str(place), "kind": kind, "first": first, "count": end - first, "seed": seed}
+        task = {
+            "good": str(good),
+            "place": str(place),
+            "kind": kind,
+            "first": first,
+            "count": end - first,
+            "seed": seed,
+        }
         died = ""
         process = _start(task)
         try:

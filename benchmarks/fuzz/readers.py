@@ -163,7 +163,9 @@ def check_by(path: Path, good: Path) -> None:
 def train_from(path: Path, good: Path) -> None:
     """`fallline train --init` with a damaged model."""
     try:
-        command("train", good / "shop.csv", "--target", "kind", "--init", path, "--epochs", 1, "--quiet", "--out", "run")
+        command(
+            "train", good / "shop.csv", "--target", "kind", "--init", path, "--epochs", 1, "--quiet", "--out", "run"
+        )
     finally:
         shutil.rmtree("run", ignore_errors=True)
 

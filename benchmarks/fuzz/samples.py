@@ -134,5 +134,3 @@ def _write_object_code(folder: Path) -> None:
 def read_samples(folder: Path, names: tuple[str, ...]) -> list[bytes]:
     """The contents of good files, by name; those that could not be made are left out."""
     return [(folder / name).read_bytes() for name in names if (folder / name).is_file()]
-
-

@@ -106,7 +106,9 @@ def judge(number: int, tried: Mutant, good: Path, noise: Any) -> Verdict:
         problems.append("the file was changed or removed")
     problems += [f"logged: {problem}: {text!r:.300}" for text in _logged if (problem := _complaint(text))]
     _logged.clear()
-    left = [str(each) for place in (".", os.environ["TMPDIR"]) for each in Path(place).iterdir() if each.name != path.name]
+    left = [
+        str(each) for place in (".", os.environ["TMPDIR"]) for each in Path(place).iterdir() if each.name != path.name
+    ]
     if left:
         problems.append(f"it left {left}")
     if noise.seek(0, os.SEEK_END):

@@ -18,8 +18,21 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
+MOST_LETTERS = 2000
+
+
 class FalllineError(Exception):
-    """The root: `except fallline.FalllineError` catches whatever Fallline raises on purpose."""
+    """The root: `except fallline.FalllineError` catches whatever Fallline raises on purpose.
+
+    Its text quotes files, which may hold anything: a cell of a million letters is cut, and what would move a
+    terminal's cursor is written as an escape.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if len(text) > MOST_LETTERS:
+            text = f"{text[: MOST_LETTERS - 500]} … {text[-400:]}"
+        return "\n".join(map(_printable, text.split("\n")))
 
 
 class ArgumentError(FalllineError, ValueError):
@@ -66,9 +79,17 @@ def told(problem: object, most: int = 300) -> str:
     >>> told("bad type: \\x1b[2J\\nsecond line")
     'bad type: \\\\x1b[2J'
     """
-    first = next(iter(str(problem).splitlines()), "") or type(problem).__name__
-    plain = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in first[: most + 1])
+    first = next(iter(str(problem).splitlines()), "")
+    if not first and isinstance(problem, BaseException):
+        first = type(problem).__name__
+    plain = _printable(first[: most + 1])
     return plain if len(plain) <= most else f"{plain[: most - 1]}…"
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

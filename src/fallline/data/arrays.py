@@ -47,7 +47,9 @@ def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
             arrays = _loaded(opened)
     except PermissionError:
         raise
-    except Exception as problem:  # NumPy's and zipfile's readers fail in a dozen ways, up to TokenError and RuntimeError
+    except (
+        Exception
+    ) as problem:  # NumPy's and zipfile's readers fail in a dozen ways, up to TokenError and RuntimeError
         raise DataError(
             f"{path} cannot be read as NumPy arrays ({_plainly(problem)}): save it again with numpy.savez, with plain "
             f"numbers or text and no Python objects."
@@ -132,7 +134,7 @@ def column_from_array(values: NDArray[Any], name: str, place: Place) -> Column:
     if kind == "i" or (kind == "u" and (values.size == 0 or int(values.max()) < 2**63)):
         return values.astype(np.int64)
     if kind in "fu":
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             return values.astype(np.float64)
     if kind == "M":
         return values.astype("datetime64[us]")
@@ -197,7 +199,9 @@ def _read_idx(path: Path) -> NDArray[Any]:
         )
     dtype, axes = np.dtype(_IDX_TYPES[data[2]]), data[3]
     if axes > _MOST_AXES:
-        raise DataError(f"{path} announces an array of {axes} axes, and {_MOST_AXES} at most can be read: it is damaged.")
+        raise DataError(
+            f"{path} announces an array of {axes} axes, and {_MOST_AXES} at most can be read: it is damaged."
+        )
     shape = tuple(int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(axes))
     begin, count = 4 + 4 * axes, int(np.prod(np.asarray(shape, dtype=object)))
     if len(data) != begin + count * dtype.itemsize:

@@ -82,7 +82,7 @@ class ForwardProgram:
         capacity = next((size for size in CAPACITIES if count <= size), CAPACITIES[-1])
         program = self._program(capacity)
         if isinstance(program, ReferenceProgram):
-            self._local = False
+            self._local, self._engine = False, REFERENCE
             return self._all(inputs, count)
         found: dict[str, Array] = program.chunked(inputs, count)
         return found

@@ -5,19 +5,25 @@ from typing import Any
 
 import numpy as np
 
-from fallline.errors import FalllineError, GraphError, told
+from fallline.errors import ArgumentError, FalllineError, GraphError, told
 from fallline.ir.graph import Graph, Node
 from fallline.ir.op import lookup
 from fallline.ir.types import DType, SymbolicDim
 
-MAX_NODES = 100_000
+MAX_NODES = 20_000
 
 
 def graph_to_json(graph: Graph, arrays: dict[str, Any]) -> dict[str, Any]:
-    """The graph as JSON values; arrays that it holds as constants are put into `arrays` by a new name."""
+    """The graph as JSON values; arrays that it holds as constants are put into `arrays` by a new name.
+
+    Raises:
+        ArgumentError: it has more nodes than a file may hold.
+    """
     nodes = graph.nodes()
     listed = {id(node) for node in nodes}
     nodes += [node for node in graph.inputs.values() if id(node) not in listed]
+    if len(nodes) > MAX_NODES:
+        raise ArgumentError(f"a network of {len(nodes)} operations cannot be stored: the limit is {MAX_NODES}")
     number = {id(node): i for i, node in enumerate(nodes)}
     return {
         "nodes": [
@@ -61,7 +67,9 @@ def graph_from_json(data: Any, arrays: Mapping[str, Any]) -> Graph:
 
 def _place(place: Any, nodes: int) -> int:
     if type(place) is not int or not 0 <= place < nodes:
-        raise GraphError(f"the stored graph refers to node {told(repr(place), 40)}, but only {nodes} nodes come before that place")
+        raise GraphError(
+            f"the stored graph refers to node {told(repr(place), 40)}, but only {nodes} nodes come before that place"
+        )
     return place
 
 

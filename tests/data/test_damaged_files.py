@@ -1,0 +1,146 @@
+"""Files of every kind that are damaged where their reader does not look: refused with a sentence that names them."""
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import feather, parquet
+
+import fallline as fl
+from fallline.data.sources import read_table
+from fallline.tables.prepare import TableOptions, prepare
+
+
+def refusal(path: Path, content: bytes) -> str:
+    path.write_bytes(content)
+    with pytest.raises(fl.DataError) as error:
+        read_table(path)
+    assert str(error.value).startswith(str(path))
+    assert str(error.value).isprintable()
+    return str(error.value).removeprefix(str(path))
+
+
+def arrow(values: pa.Array, path: Path) -> bytes:
+    feather.write_feather(pa.table({"word": values, "y": [1.0] * len(values)}), str(path), compression="uncompressed")
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("values", "found", "becomes", "says"),
+    [
+        (pa.array(["häuser", "b"]), "häuser".encode(), b"h\xff\xffuser", "Invalid UTF8 sequence"),
+        (pa.array(["abcd", "b"]), b"\0\0\0\0\4\0\0\0\5\0\0\0", b"\0\0\0\0\4\0\0\x7f\5\0\0\0", "outside of value"),
+        (pa.array(["aaa", "bbb"]).dictionary_encode(), b"\0\0\0\0\1\0\0\0", b"\0\0\0\0\1\0\0\1", "out of bounds"),
+    ],
+)  # fmt: skip
+def test_arrow_files_whose_lengths_lie(
+    values: pa.Array, found: bytes, becomes: bytes, says: str, tmp_path: Path
+) -> None:
+    """pyarrow believes them, and would read what lies beyond the file."""
+    content = arrow(values, tmp_path / "good.feather")
+    assert found in content
+    place = content.rindex(found)
+    said = refusal(tmp_path / "bad.feather", content[:place] + becomes + content[place + len(found) :])
+    assert said.startswith(" cannot be read as Arrow (")
+    assert said.endswith("): the file is damaged, cut short or of another format.")
+
+
+def test_parquet_files_with_names_that_are_no_text(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"weight": [1.0, 2.0], "y": [1, 2]}), tmp_path / "good.parquet")
+    content = (tmp_path / "good.parquet").read_bytes().replace(b"weight", b"we\xffght")
+    assert refusal(tmp_path / "bad.parquet", content).startswith(" cannot be read as Parquet (")
+
+
+def npz(change: Callable[[zipfile.ZipFile], None]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        change(archive)
+    return packed.getvalue()
+
+
+def npy(header: str) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode("latin-1")
+
+
+def one() -> bytes:
+    packed = io.BytesIO()
+    np.save(packed, np.ones((2, 2)))
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (npz(lambda a: a.writestr("x", b"text")), " holds 'x', which is no array: save it again with numpy.savez."),
+        (npz(lambda a: a.writestr("x.npy", one())).replace(b"PK\x01\x02\x14\x03\x14\0\0\0", b"PK\x01\x02\x14\x03\x14\0\1\0"),
+            " cannot be read as NumPy arrays ("),
+        (npz(lambda a: a.writestr("x.npy", one())).replace(b"PK\x01\x02\x14\x03\x14\0\0\0\0", b"PK\x01\x02\x14\x03\x14\0\0\0\x63"),
+            " cannot be read as NumPy arrays ("),
+    ],
+)  # fmt: skip
+def test_npz_files(content: bytes, says: str, tmp_path: Path) -> None:
+    assert refusal(tmp_path / "x.npz", content).startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        ("{'descr': '<f8', 'fortran_order': False, 'shape': (10000000000000,), }\n", "Unable to allocate"),
+        ("{'descr': ((((((((\n", "(EOF in multi-line statement"),
+        ("{'descr': f(1), 'fortran_order': False, 'shape': (1,), }\n", "(its header is damaged)"),
+        ("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }\n", "Object arrays cannot be loaded"),
+        ("{'descr': '<f8', 'x': 1, 'y': '\x00" + "z" * 5000 + "'}\n", "Header does not contain the correct keys"),
+    ],
+)  # fmt: skip
+def test_npy_headers(header: str, says: str, tmp_path: Path) -> None:
+    said = refusal(tmp_path / "x.npy", npy(header))
+    assert said.startswith(" cannot be read as NumPy arrays (")
+    assert len(said) < 600
+
+
+def test_idx_files_of_more_axes_than_arrays_have(tmp_path: Path) -> None:
+    content = bytes((0, 0, 8, 200)) + (1).to_bytes(4, "big") * 200 + b"\1"
+    assert refusal(tmp_path / "x-idx3-ubyte", content) == (
+        " announces an array of 200 axes, and 8 at most can be read: it is damaged."
+    )
+
+
+@pytest.mark.parametrize("array", ["", "[]"])
+def test_half_a_letter_in_json(array: str, tmp_path: Path) -> None:
+    """No file could hold it: the training would end when its report is written."""
+    line = r'{"a": 1, "word": "x\uD800"}'
+    said = refusal(tmp_path / "x.json", (f"[{line}]" if array else f"{line}\n").encode())
+    assert "line 1: this is not JSON (an escape such as \\ud800 alone is no letter)" in said
+    (tmp_path / "x.json").write_text(r'{"word": "\ud83d\ude00", "a": "\\ud800"}')
+    assert read_table(tmp_path / "x.json").column("word").tolist() == ["\U0001f600"]
+
+
+def test_signalling_not_a_number_is_a_missing_value(tmp_path: Path) -> None:
+    """Bits that processors complain about, in float64 and in a wider type."""
+    values = np.linspace(0, 1, 40)
+    values.view(np.uint64)[5] = 0x7FF0000000000001
+    np.savez(tmp_path / "x.npz", x=np.stack([values, values**2], axis=1), y=np.arange(40) % 2)
+    prepared = prepare(read_table(tmp_path / "x.npz"), "y", TableOptions())
+    assert all(np.isfinite(rows).all() for rows, _ in prepared.matrices.values())
+
+
+def test_a_cell_of_a_million_letters_does_not_fill_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a,y\n" + "1,2\n" * 30 + "3," + "4" * 100_000 + ",5\n")
+    with pytest.raises(fl.DataError) as error:
+        prepare(
+            read_table({"a": [1.5, 2.5, "x" * 10**6] * 10, "y": [1, 2, 3] * 10}), "a", TableOptions(task="regression")
+        )
+    text = str(error.value)
+    assert text.startswith("the dictionary, row 3, target 'a': expected a number for regression, found 'xxxxx")
+    assert text.endswith("xxx'. Correct that cell, or ask for classification.")
+    assert len(text) < 2000
+
+
+def test_names_from_a_file_move_no_cursor() -> None:
+    with pytest.raises(fl.DataError) as error:
+        read_table({"\x1b[2Jred": [1.0, 2.0], "b": [1, 2]}).column("rad")
+    assert "\x1b" not in str(error.value)
