@@ -5,7 +5,6 @@ import gzip
 import io
 import json
 import random
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +100,6 @@ def _sizes(*sizes: int) -> bytes:
 
 def _write_models(folder: Path) -> None:
     """A run folder with its model, and a network that was made in Python."""
-    from fallline import nn
     from fallline.data.sources import read_table
     from fallline.tables.prepare import TableOptions, prepare
     from fallline.tables.train import train_table

@@ -1,8 +1,8 @@
 """One process that tries mutants and judges what became of each; it may die, and its campaign goes on.
 
-Called with a JSON line on standard input: {"good": FOLDER, "place": FOLDER, "kind", "first", "count", "seed"}. For each
-mutant it writes {"begin": number} and then the verdict, as lines of JSON. What is written otherwise, by whomever, counts
-as a defect.
+Called with a JSON line on standard input: {"good": FOLDER, "place": FOLDER, "kind", "first", "count", "seed"}. For
+each mutant it writes {"begin": number} and then the verdict, as lines of JSON. What is written otherwise, by whomever,
+is a defect.
 """
 
 import json

@@ -17,7 +17,6 @@ A message is one or two sentences: what was asked, what was required, what was f
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-
 MOST_LETTERS = 2000
 
 

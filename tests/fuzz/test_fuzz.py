@@ -1,6 +1,5 @@
-"""Damaged, foreign and hostile files of every kind: it works, or there is a sentence. `make soak JOB=fuzz` does more."""
+"""Damaged, foreign and hostile files of every kind: read, or refused in a sentence. `make soak JOB=fuzz` does more."""
 
-import importlib.util
 import random
 import sys
 from collections.abc import Callable

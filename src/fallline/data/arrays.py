@@ -81,6 +81,8 @@ def read_array_file(path: Path, source: str) -> Table:
     notices: list[str] = []
     if inputs is None:
         return _named_arrays(arrays, source)
+    if arrays[inputs].dtype.names is not None:
+        return table_from_array(arrays[inputs], source)
     columns = matrix_columns(arrays[inputs], source)
     rest = [name for name in arrays if name not in (inputs, targets)]
     if rest:

@@ -47,7 +47,7 @@ def _array(content: str, source: str) -> tuple[list[dict[str, Any]], None]:
     try:
         entries = _loaded(content)
     except (ValueError, RecursionError) as problem:
-        if _is_json(first_line):  # lines that are arrays, not one array
+        if not isinstance(problem, UnicodeEncodeError) and _is_json(first_line):  # lines that are arrays, not one array
             _object(json.loads(first_line), f"{source}, line 1")
         raise DataError(
             f"{source}, line {getattr(problem, 'lineno', 1)}: this is not JSON ({_complaint(problem)}). "

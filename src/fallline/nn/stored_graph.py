@@ -15,7 +15,7 @@ from fallline.nn.trace import SEED, STEP, X
 
 Array = NDArray[Any]
 NUMBERS_PER_ROW, NUMBERS_PER_WEIGHT = 2**22, 256
-"""What a graph may read and write for one row, counted over its nodes, and how much more for each weight in the file."""
+"""What a graph may read and write for one row, summed over its nodes; and how much more for each weight in the file."""
 MOST_ELEMENTS = 2**30
 """Of a tensor, per row: more than any network has, and less than what exhausts a machine."""
 

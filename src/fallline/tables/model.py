@@ -77,8 +77,8 @@ class TableModel:
         if not np.isfinite(found).all():
             row = int(np.argmax(~np.isfinite(found).reshape(len(found), -1).all(axis=1)))
             raise ArgumentError(
-                f"the model gives no number for {table.place(row)}: its weights are not finite or far too large, because "
-                "its training diverged or its file is damaged; train again with a smaller learning rate"
+                f"the model gives no number for {table.place(row)}: its weights are not finite or far too large, "
+                "because its training diverged or its file is damaged; train again with a smaller learning rate"
             )
         return found
 
