@@ -77,9 +77,9 @@ def overwrite_number(rng: random.Random, data: bytes) -> bytes:
         return data
     edge = min(len(data) - size, rng.choice((16, 64, 1024, len(data))))
     place = rng.choice((rng.randint(0, edge), len(data) - size - rng.randint(0, edge)))
-    value = rng.choice(BOUNDARIES) % 2 ** (8 * size)
-    order = "little" if rng.random() < 0.5 else "big"
-    return data[:place] + value.to_bytes(size, "big" if order == "big" else "little") + data[place + size :]
+    value = int(rng.choice(BOUNDARIES) % 2 ** (8 * size))
+    written = value.to_bytes(size, "little") if rng.random() < 0.5 else value.to_bytes(size, "big")
+    return data[:place] + written + data[place + size :]
 
 
 def hostile_number(rng: random.Random, data: bytes) -> bytes:

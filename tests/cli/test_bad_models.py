@@ -130,3 +130,14 @@ def test_numbers_of_encoders_that_no_float_holds(
     assert "has 'mean' 1000000000000000000000000000000000000000, which cannot be" in said
     table["encoder"]["columns"][0] = {**table["encoder"]["columns"][0], "mean": 1.5, "name": "\ud800"}
     assert "its metadata are damaged" in refused("predict", changed(models, tmp_path, table=table), shop)
+
+
+def test_training_from_weights_that_overflow(
+    cli: Callable[..., Any], shop: Path, models: dict[str, Path], tmp_path: Path, recwarn: Any
+) -> None:
+    odd = with_weights(models, tmp_path, -3e38)
+    code, _, err = cli(*training(shop, "kind", "--drop", "price", "--init", odd, "--quiet", "--out", "run"))
+    assert code == 2
+    assert err.startswith("error: the loss became nan at step 0")
+    assert err.count("\n") == 1
+    assert not recwarn.list

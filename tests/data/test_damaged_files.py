@@ -1,17 +1,23 @@
 """Files of every kind that are damaged where their reader does not look: refused with a sentence that names them."""
 
 import io
+import json
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pyarrow import feather, parquet
 
 import fallline as fl
 from fallline.data.sources import read_table
+from fallline.tables.columns import guess_target
 from fallline.tables.prepare import TableOptions, prepare
 
 
@@ -153,3 +159,48 @@ def test_names_from_a_file_move_no_cursor() -> None:
     with pytest.raises(fl.DataError) as error:
         read_table({"\x1b[2Jred": [1.0, 2.0], "b": [1, 2]}).column("rad")
     assert "\x1b" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["x.npz", "x.parquet", "x.feather"])
+def test_ctrl_c_is_no_damage(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "load", interrupted)
+    monkeypatch.setattr(feather, "read_table", interrupted)
+    monkeypatch.setattr("fallline.data.duck.fetch", interrupted)
+    parquet.write_table(pa.table({"a": [1.0, 2.0]}), tmp_path / name)
+    with pytest.raises(KeyboardInterrupt):
+        read_table(tmp_path / name)
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.floats()
+    | st.integers(-(10**30), 10**30)
+    | st.text(max_size=4)
+    | st.dates().map(str),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=150)
+@given(
+    rows=st.lists(st.dictionaries(st.sampled_from(["a", "b", "", "\x1b[2J", "ß"]), JSON, max_size=4), max_size=12),
+    ending=st.sampled_from([".json", ".jsonl"]),
+)
+def test_any_json_is_a_table_or_refused(rows: list[dict[str, Any]], ending: str) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name, f"x{ending}")
+        lines = [json.dumps(row) for row in rows]
+        path.write_text(f"[{','.join(lines)}]" if ending == ".json" else "\n".join(lines), encoding="utf-8")
+        try:
+            table = read_table(path)
+            target, _ = guess_target(table)
+            prepared = prepare(table, target, TableOptions())
+        except fl.FalllineError:  # what it says is tested elsewhere: here, that nothing else is raised
+            return
+        assert len(table) == len(rows)
+        assert all(np.isfinite(part).all() for pair in prepared.matrices.values() for part in pair)

@@ -116,11 +116,11 @@ class TableModel:
         if isinstance(self.target, ClassTarget):
             codes = self.target.encode(values, table.place, notices)
             names = ["accuracy", "log_loss", *(["roc_auc"] if len(self.target.classes) == 2 else [])]
-            return {name: METRICS[name](outputs, codes) for name in names}
+            return _measured(names, outputs, codes)
         self.target.encode(values, table.place, notices)  # refuses what is no number
         true = _as_float(values)
         predicted = self.target.decode(outputs)
-        return {name: METRICS[name](predicted, true) for name in ("rmse", "mae", "r2")}
+        return _measured(["rmse", "mae", "r2"], predicted, true)
 
     def save(self, path: Any) -> None:
         """Write the model to one .safetensors file."""
@@ -144,6 +144,12 @@ class TableModel:
         network = TableNetwork(self.plan)
         network.load_parameters(self.network.parameters())
         return network
+
+
+def _measured(names: list[str], outputs: Array, targets: Array) -> dict[str, float]:
+    """Metrics by name; of outputs that are not finite they are NaN, without a warning."""
+    with np.errstate(all="ignore"):
+        return {name: METRICS[name](outputs, targets) for name in names}
 
 
 def _as_float(values: Array) -> NDArray[np.float64]:
