@@ -136,6 +136,23 @@ def test_signalling_not_a_number_is_a_missing_value(tmp_path: Path) -> None:
     assert all(np.isfinite(rows).all() for rows, _ in prepared.matrices.values())
 
 
+def test_arrays_without_a_row(tmp_path: Path) -> None:
+    nothing = bytes((0, 0, 8, 1)) + bytes(4)
+    assert refusal(tmp_path / "labels-idx1-ubyte", nothing) == " holds arrays without values: there is no row to read."
+    np.save(tmp_path / "x.npy", np.zeros(0, dtype=[("a", "<f8")]))
+    content = (tmp_path / "x.npy").read_bytes()
+    assert refusal(tmp_path / "y.npy", content) == " has the shape (0,): there is no row to read."
+
+
+@pytest.mark.parametrize("letter", [0x7FFFFFFF, 0xD800])
+def test_numpy_text_that_holds_no_letters(letter: int, tmp_path: Path) -> None:
+    words = np.array(["ab", "c"])
+    words.view(np.uint32)[1] = letter
+    np.savez(tmp_path / "x.npz", word=words, y=np.arange(2))
+    said = refusal(tmp_path / "x.npz", (tmp_path / "x.npz").read_bytes())
+    assert said == ", row 1, column 'word': its text holds numbers that are no letters: the data are damaged."
+
+
 def test_a_structured_array_has_a_column_for_each_field(tmp_path: Path) -> None:
     fields = np.array([(1.5, "a"), (2.5, "b")], dtype=[("size", "<f4"), ("word", "<U3")])
     np.save(tmp_path / "x.npy", fields)

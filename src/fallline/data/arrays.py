@@ -47,9 +47,7 @@ def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
             arrays = _loaded(opened)
     except PermissionError:
         raise
-    except (
-        Exception
-    ) as problem:  # NumPy's and zipfile's readers fail in a dozen ways, up to TokenError and RuntimeError
+    except Exception as problem:  # NumPy's and zipfile's readers fail in a dozen ways, also with a TokenError
         raise DataError(
             f"{path} cannot be read as NumPy arrays ({_plainly(problem)}): save it again with numpy.savez, with plain "
             f"numbers or text and no Python objects."
@@ -106,6 +104,8 @@ def read_array_file(path: Path, source: str) -> Table:
 def table_from_array(array: NDArray[Any], source: str = "the array") -> Table:
     """The table of an array: a structured one by its fields, any other with a row for each entry of axis 0."""
     if array.dtype.names is not None:
+        if array.size == 0:
+            raise DataError(f"{source} has the shape {array.shape}: there is no row to read.")
         if array.ndim != 1:
             raise DataError(f"{source} needs one axis, as a structured array; it has the shape {array.shape}.")
         fields = {name: array[name] for name in array.dtype.names}
@@ -143,7 +143,9 @@ def column_from_array(values: NDArray[Any], name: str, place: Place) -> Column:
     if kind == "m":  # a span of time, in seconds
         micro = values.astype("timedelta64[us]")
         return np.where(np.isnat(micro), np.nan, micro.astype(np.int64) / 1e6)
-    if kind in "UT":
+    if kind == "U":
+        return clean_texts(_letters(values, name, place))
+    if kind == "T":
         return clean_texts(values.tolist())
     if kind == "S":
         return clean_texts([cell.decode("utf-8", errors="replace") for cell in values.tolist()])
@@ -152,12 +154,26 @@ def column_from_array(values: NDArray[Any], name: str, place: Place) -> Column:
     raise DataError(f"{place(0)}, column {name!r}: values of type {values.dtype} have no meaning in a table.")
 
 
+def _letters(values: NDArray[Any], name: str, place: Place) -> list[str]:
+    """NumPy's text as Python's; a file may hold numbers there that are no letters."""
+    try:
+        words: list[str] = values.tolist()
+        "".join(words).encode()
+    except (SystemError, ValueError):
+        raise DataError(
+            f"{place(0)}, column {name!r}: its text holds numbers that are no letters: the data are damaged."
+        ) from None
+    return words
+
+
 def _rows_of(source: str) -> Place:
     return lambda row: f"{source}, row {row + 1}"
 
 
 def _named_arrays(arrays: Mapping[str, NDArray[Any]], source: str) -> Table:
     """Arrays of one axis and one length as columns by their names."""
+    if arrays and all(values.size == 0 for values in arrays.values()):
+        raise DataError(f"{source} holds arrays without values: there is no row to read.")
     if arrays and all(values.ndim == 1 for values in arrays.values()) and len({len(v) for v in arrays.values()}) == 1:
         return Table({name: column_from_array(v, name, _rows_of(source)) for name, v in arrays.items()}, source)
     shown = ", ".join(f"{name} {values.shape}" for name, values in arrays.items()) or "none"

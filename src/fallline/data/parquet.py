@@ -40,11 +40,7 @@ def read_parquet(path: Path, folder: Path, source: str) -> Table:
             arrays = duck.fetch(relation.project(wanted))
         except (FalllineError, PermissionError):
             raise
-        except (
-            duckdb.Error,
-            RuntimeError,
-            ValueError,
-        ) as problem:  # of text that is no UTF-8, DuckDB raises the latter
+        except (duckdb.Error, RuntimeError, ValueError) as problem:  # of names that are no UTF-8: no duckdb.Error
             raise DataError(
                 f"{source} cannot be read as Parquet ({told(problem)}): the file is damaged, cut short "
                 f"or of another format."
