@@ -156,13 +156,13 @@ def column_from_array(values: NDArray[Any], name: str, place: Place) -> Column:
 
 def _letters(values: NDArray[Any], name: str, place: Place) -> list[str]:
     """NumPy's text as Python's; a file may hold numbers there that are no letters."""
-    try:
-        words: list[str] = values.tolist()
-        "".join(words).encode()
-    except (SystemError, ValueError):
-        raise DataError(
-            f"{place(0)}, column {name!r}: its text holds numbers that are no letters: the data are damaged."
-        ) from None
+    if values.size and values.itemsize:
+        codes = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("=")).view(np.uint32)
+        if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any():
+            raise DataError(
+                f"{place(0)}, column {name!r}: its text holds numbers that are no letters: the data are damaged."
+            )
+    words: list[str] = values.tolist()
     return words
 
 
