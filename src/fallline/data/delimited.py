@@ -22,7 +22,7 @@ from fallline.data.dialect import Dialect, column_names, is_blank, looks_like_he
 from fallline.data.spelling import MISSING_MARKS
 from fallline.data.table import Column, Table
 from fallline.data.text_files import TextFile
-from fallline.errors import DataError
+from fallline.errors import DataError, told
 
 _COLUMNS_PER_QUERY = 100
 _NEARLY_ALL = 0.9  # from this share of numbers on, a text column is worth a notice
@@ -108,7 +108,7 @@ def _rewritten(database: Any, text: TextFile, dialect: Dialect, folder: Path) ->
     try:
         rows = _load(database, text, records.path, records.dialect, folder)
     except duckdb.Error as problem:
-        raise DataError(f"{text.source} cannot be read as delimited text: {str(problem).splitlines()[0]}") from None
+        raise DataError(f"{text.source} cannot be read as delimited text: {told(problem)}") from None
     if rows != records.count:
         raise DataError(
             f"{text.source}: {records.count} records were found and {rows} could be read. "
@@ -167,7 +167,7 @@ def _rewrite(text: TextFile, dialect: Dialect, target: Path, escape: str | None 
                 begin = reader.line_num + 1
         except csv.Error as problem:
             raise _Misfit(
-                f"{text.source}, line {begin}: the quotation marks cannot be made out ({problem}). "
+                f"{text.source}, line {begin}: the quotation marks cannot be made out ({told(problem)}). "
                 f'Close the quoted cell, and write a quote within it twice ("").'
             ) from None
     written = replace(dialect, delimiter=",", quote='"', first=first)

@@ -39,6 +39,8 @@ def make_program(graph: Graph, sizes: Mapping[str, int], shards: int = 1, engine
             from fallline.engine.compiled import CompiledProgram
 
             return CompiledProgram(graph, sizes, shards)
+        except RecursionError:
+            warn_of_fallback(CompileError("the graph is too deep for the compiler"))
         except (CompileError, ImportError) as error:
             warn_of_fallback(error)
     return ReferenceProgram(graph, sizes, shards)
@@ -85,7 +87,7 @@ class ForwardProgram:
             capacity = NARROW_CAPACITY
         program = self._program(capacity)
         if isinstance(program, ReferenceProgram):
-            self._local = False
+            self._local, self._engine = False, REFERENCE
             return self._all(inputs, count)
         found: dict[str, Array] = program.chunked(inputs, count)
         return found

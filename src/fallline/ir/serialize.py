@@ -5,19 +5,25 @@ from typing import Any
 
 import numpy as np
 
-from fallline.errors import FalllineError, GraphError
+from fallline.errors import ArgumentError, FalllineError, GraphError, told
 from fallline.ir.graph import Graph, Node
 from fallline.ir.op import lookup
 from fallline.ir.types import DType, SymbolicDim
 
-MAX_NODES = 100_000
+MAX_NODES = 20_000
 
 
 def graph_to_json(graph: Graph, arrays: dict[str, Any]) -> dict[str, Any]:
-    """The graph as JSON values; arrays that it holds as constants are put into `arrays` by a new name."""
+    """The graph as JSON values; arrays that it holds as constants are put into `arrays` by a new name.
+
+    Raises:
+        ArgumentError: it has more nodes than a file may hold.
+    """
     nodes = graph.nodes()
     listed = {id(node) for node in nodes}
     nodes += [node for node in graph.inputs.values() if id(node) not in listed]
+    if len(nodes) > MAX_NODES:
+        raise ArgumentError(f"a network of {len(nodes)} operations cannot be stored: the limit is {MAX_NODES}")
     number = {id(node): i for i, node in enumerate(nodes)}
     return {
         "nodes": [
@@ -56,13 +62,21 @@ def graph_from_json(data: Any, arrays: Mapping[str, Any]) -> Graph:
     except FalllineError:
         raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
-        raise GraphError(f"the stored graph is malformed: {type(error).__name__}: {error}") from None
+        raise GraphError(f"the stored graph is malformed: {type(error).__name__}: {told(error)}") from None
 
 
 def _place(place: Any, nodes: int) -> int:
     if type(place) is not int or not 0 <= place < nodes:
-        raise GraphError(f"the stored graph refers to node {place!r}, but only {nodes} nodes come before that place")
+        raise GraphError(
+            f"the stored graph refers to node {told(repr(place), 40)}, but only {nodes} nodes come before that place"
+        )
     return place
+
+
+def _name_of_dim(name: Any) -> str:
+    if not isinstance(name, str) or not name.isidentifier() or len(name) > 20:
+        raise GraphError("the stored graph holds a size whose name is none")
+    return name
 
 
 def _encode(value: Any, arrays: dict[str, Any]) -> Any:
@@ -87,11 +101,11 @@ def _decode(value: Any, arrays: Mapping[str, Any]) -> Any:
     if "dtype" in value:
         return DType(value["dtype"])
     if "dim" in value:
-        return SymbolicDim(str(value["dim"]), int(value["factor"]))
+        return SymbolicDim(_name_of_dim(value["dim"]), int(value["factor"]))
     if "tuple" in value:
         return tuple(_decode(item, arrays) for item in value["tuple"])
     if "array" in value:
         return np.asarray(arrays[value["array"]])
     if "float" in value:
         return float.fromhex(value["float"])
-    raise GraphError(f"the stored graph holds a value of an unknown kind: {value}")
+    raise GraphError(f"the stored graph holds a value of an unknown kind: {told(repr(value), 80)}")

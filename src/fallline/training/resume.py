@@ -4,6 +4,8 @@ import logging
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from fallline.errors import ArgumentError, RunFolderError, nearest
 from fallline.nn.module import Module
 from fallline.optim import Optimizer
@@ -153,6 +155,7 @@ def _branch(
     training = _training(stored, changed, run, checkpoint, folder, listeners, view)
     folder.write_about(run)
     folder.begin(recording.net, recording.graphs, training.checkpoint())
+    folder.losses(0, np.array(run.steps["loss"]))
     per_epoch = training.steps_per_epoch
     folder.append_history(history_line(run, epoch, (epoch + 1) * per_epoch) for epoch in range(run.epochs))
     return training.train()
