@@ -11,10 +11,18 @@ from fallline.ir.op import lookup
 from fallline.ir.types import DType, SymbolicDim
 
 MAX_NODES = 20_000
+"""Of a graph in a file: a prediction's."""
+MAX_STEP_NODES = 10 * MAX_NODES
+"""Of a training step's."""
 
 
-def graph_to_json(graph: Graph, arrays: dict[str, Any]) -> dict[str, Any]:
+def graph_to_json(graph: Graph, arrays: dict[str, Any], most: int | None = None) -> dict[str, Any]:
     """The graph as JSON values; arrays that it holds as constants are put into `arrays` by a new name.
+
+    Args:
+        graph: the graph.
+        arrays: receives its constants.
+        most: nodes that a file may hold; None where it is for no file.
 
     Raises:
         ArgumentError: it has more nodes than a file may hold.
@@ -22,8 +30,8 @@ def graph_to_json(graph: Graph, arrays: dict[str, Any]) -> dict[str, Any]:
     nodes = graph.nodes()
     listed = {id(node) for node in nodes}
     nodes += [node for node in graph.inputs.values() if id(node) not in listed]
-    if len(nodes) > MAX_NODES:
-        raise ArgumentError(f"a network of {len(nodes)} operations cannot be stored: the limit is {MAX_NODES}")
+    if most is not None and len(nodes) > most:
+        raise ArgumentError(f"a network of {len(nodes)} operations cannot be stored: the limit is {most}")
     number = {id(node): i for i, node in enumerate(nodes)}
     return {
         "nodes": [
@@ -39,7 +47,7 @@ def graph_to_json(graph: Graph, arrays: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def graph_from_json(data: Any, arrays: Mapping[str, Any]) -> Graph:
+def graph_from_json(data: Any, arrays: Mapping[str, Any], most: int = MAX_NODES) -> Graph:
     """The graph of `graph_to_json`; every node's type is inferred anew.
 
     Raises:
@@ -47,8 +55,8 @@ def graph_from_json(data: Any, arrays: Mapping[str, Any]) -> Graph:
     """
     try:
         listed = data["nodes"]
-        if not isinstance(listed, list) or len(listed) > MAX_NODES:
-            raise GraphError(f"a stored graph must list at most {MAX_NODES} nodes")
+        if not isinstance(listed, list) or len(listed) > most:
+            raise GraphError(f"a stored graph must list at most {most} nodes")
         nodes: list[Node] = []
         for item in listed:
             places = [_place(place, len(nodes)) for place in item["inputs"]]

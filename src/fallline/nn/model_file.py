@@ -18,7 +18,7 @@ from safetensors.numpy import save as safetensors_bytes
 
 from fallline.errors import ArgumentError, FalllineError, KindError, ModelFileError, told
 from fallline.ir.graph import Graph
-from fallline.ir.serialize import graph_from_json, graph_to_json
+from fallline.ir.serialize import MAX_NODES, graph_from_json, graph_to_json
 from fallline.ir.transform import substitute
 from fallline.ir.types import DType, format_shape
 from fallline.nn.module import Buffer, Module, Parameter
@@ -118,7 +118,7 @@ def describe_network(
     arrays = dict(known)
     stored = {
         "format": FORMAT_VERSION,
-        "graph": graph_to_json(traced.graph({"outputs": traced.outputs}), arrays),
+        "graph": graph_to_json(traced.graph({"outputs": traced.outputs}), arrays, MAX_NODES),
         "buffers": list(net.named_buffers()),
         **(extra or {}),
     }

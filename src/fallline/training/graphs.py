@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fallline.backprop.gradients import gradients
 from fallline.ir.graph import Graph, Provenance
-from fallline.ir.serialize import graph_from_json, graph_to_json
+from fallline.ir.serialize import MAX_STEP_NODES, graph_from_json, graph_to_json
 from fallline.nn.losses import Loss
 from fallline.nn.module import Module
 from fallline.nn.trace import SAMPLE_WEIGHT
@@ -74,7 +74,8 @@ class Graphs:
         """As JSON; arrays that the graphs hold are put into `arrays` by new names."""
         stored: dict[str, Any] = {"dtype": self.dtype, "modules": dict(self.modules)}
         for name, graph in (("step", self.step), ("forward", self.forward)):
-            stored[name] = {**graph_to_json(graph, arrays), "provenance": [list(n.provenance) for n in graph.nodes()]}
+            places = [list(node.provenance) for node in graph.nodes()]
+            stored[name] = {**graph_to_json(graph, arrays, MAX_STEP_NODES), "provenance": places}
         return stored
 
     @classmethod
@@ -86,7 +87,7 @@ class Graphs:
         """
         graphs = []
         for name in ("step", "forward"):
-            graph = graph_from_json(stored[name], arrays)
+            graph = graph_from_json(stored[name], arrays, MAX_STEP_NODES)
             for node, found in zip(graph.nodes(), stored[name]["provenance"], strict=True):
                 node.provenance = Provenance(*found)
             graphs.append(graph)
