@@ -31,9 +31,11 @@ from fallline.training.pace import SECONDS
 from fallline.training.run_folder import RunFolder
 
 NAME = "safety"
-ROUNDS = int(os.environ.get("FALLLINE_SAFETY_ROUNDS", "9"))
-LONG = float(os.environ.get("FALLLINE_SAFETY_SECONDS", "66"))
+ROUNDS = int(os.environ.get("FALLLINE_SAFETY_ROUNDS", "7"))
+LONG = float(os.environ.get("FALLLINE_SAFETY_SECONDS", "62"))
 """Seconds of the run that is long enough for two checkpoints 30 s apart."""
+BLOCK = 1.5
+"""Seconds of a block of epochs, about; a third of it where no checkpoint must fall into it."""
 OFTEN = 0.25
 """Seconds between checkpoints where the price of one is measured."""
 LIMIT = 0.02
@@ -60,7 +62,7 @@ def checkpoints() -> tuple[list[str], float]:
     pixels = idx("train-images-idx3-ubyte.gz")
     x, y = pixels.reshape(len(pixels), -1), idx("train-labels-idx1-ubyte.gz").astype(np.int64)
     epoch = fit(MNIST, x, y, 5).seconds / 5
-    few = math.ceil(2.5 / epoch)
+    few = math.ceil(BLOCK / epoch)
     with counted() as made:
         contenders: dict[str, Callable[[], float]] = {
             WITHOUT: lambda: fit(MNIST, x, y, few).seconds,
@@ -77,9 +79,11 @@ def checkpoints() -> tuple[list[str], float]:
         *table(found, WITHOUT),
         "",
         f"{of_a_block:.0f} checkpoints in a block of {few} epochs. One makes the training wait for "
-        f"{made.copying / made.count * 1e3:.2f} ms (copies); a thread beside it then takes {made.writing / made.count * 1e3:.1f} ms to "
-        f"hash, write and flush it. Against the run folder alone, the training lost {in_ms(lost)} by each: every 30 s, that is "
-        f"**{100 * share:.3f} %** (required: under 2 %; predicted: 10 ms, 0.03 %).",
+        f"{made.copying / made.count * 1e3:.2f} ms (copies, and steps taken again for the weights "
+        "to fall back to, those of the epoch's start); a thread beside it then takes "
+        f"{made.writing / made.count * 1e3:.1f} ms to hash, write and flush it. Against the run folder alone, the "
+        f"training lost {in_ms(lost)} by each: every 30 s, that is **{100 * share:.3f} %** (required: under 2 %; "
+        "predicted: 10 ms, 0.03 %).",
         "",
         *directly(x, y, math.ceil(LONG / epoch)),
     ]
@@ -98,8 +102,8 @@ def directly(x: Any, y: Any, epochs: int) -> list[str]:
     ratio, noise = totals[1] / statistics.mean(totals[::2]), abs(totals[2] / totals[0] - 1)
     return [
         f"Directly, {epochs} epochs, one run after the other: without {totals[0]:.2f} s, with a checkpoint every 30 s "
-        f"({kept} and the last) {totals[1]:.2f} s, without {totals[2]:.2f} s: {100 * (ratio - 1):+.2f} %, where the two "
-        f"without differ by {100 * noise:.2f} %; median epoch {medians[0] * 1e3:.1f}, {medians[1] * 1e3:.1f} and "
+        f"({kept} and the last) {totals[1]:.2f} s, without {totals[2]:.2f} s: {100 * (ratio - 1):+.2f} %, where the "
+        f"two without differ by {100 * noise:.2f} %; median epoch {medians[0] * 1e3:.1f}, {medians[1] * 1e3:.1f} and "
         f"{medians[2] * 1e3:.1f} ms.",
     ]
 
@@ -108,7 +112,7 @@ def hashes() -> tuple[list[str], float]:
     """The lines on hashes and the watch for NaN, and by how much a training is dearer with them."""
     work = WORKS["digits"]
     x, y = make_data(work)
-    few = math.ceil(0.8 / (fit(work, x, y, 50).seconds / 50))
+    few = math.ceil(BLOCK / 3 / (fit(work, x, y, 50).seconds / 50))
 
     def without() -> float:
         with taken_out():
@@ -122,11 +126,11 @@ def hashes() -> tuple[list[str], float]:
         "",
         *table(found, OUT),
         "",
-        f"{few} epochs of {work.steps} steps a block. Taken out were the hash of all weights (each half second) and the "
-        "search of weights and state for NaN (after each stretch of some 30 ms); the native program still compares each "
-        f"step's loss. The training as it is takes **{100 * dearer:+.2f} %** (required: under 2 %; predicted: 0.1 %). "
-        '"The steps alone" is the native program in stretches of whole epochs, without history, copies of the weights '
-        "to go back to, hashes and watch.",
+        f"{few} epochs of {work.steps} steps a block. Taken out were the hash of all weights (each half second) and "
+        "the search of weights and state for NaN (after each stretch of some 30 ms); the native program still compares "
+        f"each step's loss. The training as it is takes **{100 * dearer:+.2f} %** (required: under 2 %; predicted: "
+        "0.1 %). The steps alone are the native program in stretches of whole epochs, without history, copies of the "
+        "weights to go back to, hashes and watch.",
     ]
     return lines, dearer
 
