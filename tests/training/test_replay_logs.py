@@ -4,7 +4,7 @@ The log is that of the plain loop: backpropagation by a program of its own, grad
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 import fallline as fl
 from fallline import nn, optim
 from fallline.nn.losses import get as get_loss
+from fallline.nn.model_file import read_tensors
 from fallline.training.batches import Batches
+from fallline.training.checkpoint import read_checkpoint, write_checkpoint
 from fallline.training.hashes import weights_hash
 from fallline.training.recording import Given
 from fallline.training.replay import Replay, replayer_of
@@ -297,3 +299,41 @@ def test_a_profile_changes_nothing() -> None:
     fl.profile(net, X, LABELS, optimizer=options["optimizer"], batch_size=8, steps=20)
     assert run.hashes[15] == quiet.hashes[15] == weights_hash({**net.parameters(), **net.buffers()})
     assert_shows(fl.replay(run, 3), 3, log(normed(), X, LABELS, **options)[3])
+
+
+def test_of_a_run_whose_validation_loss_became_infinite(tmp_path: Path) -> None:
+    """JSON knows no infinity: the score is null in history.jsonl."""
+    huge, numbers = np.full((2, 4), 3e38), X[:, :1]
+    run = fl.fit(
+        nn.Linear(4, 1), X, numbers, loss="mse", optimizer=optim.SGD(lr=0.01), schedule=optim.ReduceOnPlateau(),
+        batch_size=8, validation=(huge, huge[:, :1]), run_dir=tmp_path / "r",
+    )  # fmt: skip
+    assert (run.stopped, run.epochs, len(run.steps["loss"])) == ("nan", 1, 5)
+    assert [fl.replay(tmp_path / "r", step, X, numbers).loss for step in range(5)] == run.steps["loss"]
+
+
+@pytest.mark.parametrize("left", ["", '{"epoch": 1, "loss"', '{"epoch": 1}\n'])
+def test_a_damaged_history_does_not_change_the_schedule(left: str, tmp_path: Path) -> None:
+    """The rates that a plateau has found follow from the scores in the checkpoint."""
+    make, options = CASES["plateau"]
+    logged = log(make(), X, LABELS, **options)
+    assert len({step.rate for step in logged}) > 1
+    fitted(make, options, run_dir=tmp_path / "r")
+    (tmp_path / "r" / "history.jsonl").write_text(left, encoding="utf-8")
+    on_disk = replayer_of(tmp_path / "r", Given(X, LABELS))
+    for step, record in enumerate(logged):
+        assert_shows(on_disk.step(step), step, record)
+
+
+def test_the_steps_themselves_are_verified_not_a_checkpoint_behind_them(tmp_path: Path) -> None:
+    """A checkpoint with other weights but a hash of its own leads to other weights than those recorded."""
+    make, options = CASES["momentum"]
+    fitted(make, options, run_dir=tmp_path / "r", checkpoint_every=1e-9, callbacks=[StopAfter(-1)])
+    path = tmp_path / "r" / "checkpoints" / "step-000000013.safetensors"
+    found = read_checkpoint(path)
+    other = {**found.now.weights, "0.bias": found.now.weights["0.bias"] + np.float32(0.001)}
+    model = {key: value for key, value in read_tensors(path)[1].items() if key in ("format", "graph")}
+    write_checkpoint(path, replace(found, now=replace(found.now, weights=other)), {}, model)
+    assert fl.replay(tmp_path / "r", 12, X, LABELS).verified_at == 15
+    with pytest.raises(fl.RunFolderError, match="gives other weights after step 15 than the run recorded"):
+        fl.replay(tmp_path / "r", 13, X, LABELS)
