@@ -287,5 +287,7 @@ def random_cycles(chance: random.Random, count: int, startup: float, seconds: fl
             how, amount = "last file", chance.randint(1, 24)
         damaged = chance.choice(DAMAGES) if number and chance.random() < 0.3 else ""
         cold = chance.random() < 0.1
-        cycles.append(Cycle(how, amount, chance.randint(1, 3), chance.random() < 0.3, damaged, cold))
+        # more threads than processors wait for each other: only where the process does not come to its end
+        threads = chance.randint(1, {"kill": 3, "term": 3, "file": 2}.get(how, 1))
+        cycles.append(Cycle(how, amount, threads, chance.random() < 0.3, damaged, cold))
     return cycles

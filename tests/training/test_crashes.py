@@ -26,19 +26,19 @@ CYCLES = {
         Cycle("file", 40, threads=3, cold=True),
         Cycle("kill", 0.7, threads=2, own=True, damage="truncated"),
         Cycle("term", 0.6, threads=3, damage="history"),
-        Cycle("last file", 12, threads=2, damage="left over"),
+        Cycle("last file", 12, damage="left over"),
     ],
     "normalised": [
         Cycle("file", 25, threads=2),
         Cycle("kill", 0.8, threads=3, damage="flipped"),
-        Cycle("file", 31, own=True, damage="losses"),
-        Cycle("last file", 20, threads=2),
+        Cycle("file", 31, threads=2, own=True, damage="losses"),
+        Cycle("last file", 20),
     ],
     "shared": [
         Cycle("file", 38),
         Cycle("kill", 1.4, threads=2, damage="truncated"),
-        Cycle("term", 1.5, threads=1),
-        Cycle("last file", 3, threads=3, own=True),
+        Cycle("term", 1.5, threads=3),
+        Cycle("last file", 3, own=True),
     ],
 }
 RNG = np.random.default_rng(0)
