@@ -22,7 +22,7 @@ from fallline.optim import Optimizer
 from fallline.training.batches import Batches
 from fallline.training.callbacks import Callback, load_states, states, wants_steps
 from fallline.training.checkpoint import Checkpoint
-from fallline.training.evaluate import full_gradient_norm, mean_loss
+from fallline.training.evaluate import full_gradient_norm, loss_of_all
 from fallline.training.graphs import Graphs
 from fallline.training.hashes import weights_hash
 from fallline.training.nonfinite import OriginSearch, bad_entry
@@ -317,7 +317,7 @@ class Training:
         if self.scoring.keeps_best:
             self.kept = self.scoring.best or self.kept
         self._put(self.kept)
-        return mean_loss(self.scoring.forward, self.rows, self.kept)[0]
+        return loss_of_all(self.scoring.forward, self.rows, self.kept)
 
     # bad numbers
 

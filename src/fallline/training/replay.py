@@ -4,6 +4,7 @@ From the nearest earlier checkpoint the steps are taken again; of the step asked
 hash is compared with the next one that the run recorded.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -120,7 +121,9 @@ class Replayer:
     def of_folder(cls, stored: StoredRun, recording: Recording) -> "Replayer":
         """Of a run on disk."""
         lines = stored.history()
-        scores = [float(line.get("validation_loss", line["loss"])) for line in lines]
+        last = next(stored.whole(), None)
+        scores = [] if last is None else list(last.scores)
+        scores += [_score(line) for line in lines[len(scores) :]]
         steps = stored.steps()
         per_epoch = -(-len(recording.rows) // recording.settings.batch_size)
         hashes = stored.hashes()
@@ -155,22 +158,32 @@ class Replayer:
                 best = source
         if best is None:
             raise RunFolderError(f"replay: the run has no whole checkpoint at or before step {step}")
-        if best.step < step:
-            self._stepper.restore(best)
-            losses = self._stepper.run(best.step, step - best.step)
-            if len(losses) < step - best.step:
-                raise ArgumentError(
-                    f"replay: the run cannot be taken to step {step}: the loss of step {best.step + len(losses) - 1} "
-                    f"is {losses[-1]}, so that the run ended there"
-                )
-            best = self._stepper.snapshot()
-        self._kept[step] = best
+        return self._taken(best, step)
+
+    def _taken(self, start: Snapshot, step: int) -> Snapshot:
+        """The state before step `step`, by taking the steps from an earlier one, whatever a checkpoint says of it."""
+        if start.step == step:
+            return self._keep(start)
+        self._stepper.restore(start)
+        losses = self._stepper.run(start.step, step - start.step)
+        if len(losses) < step - start.step:
+            raise ArgumentError(
+                f"replay: the run cannot be taken to step {step}: the loss of step {start.step + len(losses) - 1} "
+                f"is {losses[-1]}, so that the run ended there"
+            )
+        return self._keep(self._stepper.snapshot())
+
+    def _keep(self, moment: Snapshot) -> Snapshot:
+        self._kept[moment.step] = moment
         if len(self._kept) > KEPT:
             del self._kept[next(iter(self._kept))]
-        return best
+        return moment
 
     def verify(self, step: int) -> int | None:
-        """Compare the weights with the next recorded hash; after which step that was, or None where there is none.
+        """Compare the weights, taken on from `step`, with the next recorded hash.
+
+        Returns:
+            After which step that was, or None where there is none.
 
         Raises:
             RunFolderError: the hash is another one.
@@ -179,7 +192,7 @@ class Replayer:
         if not later:
             return None
         at = min(later)
-        if weights_hash(self.state(at).values) != self.hashes[at]:
+        if weights_hash(self._taken(self.state(step), at).values) != self.hashes[at]:
             raise RunFolderError(
                 f"replay: taking the steps again gives other weights after step {at} than the run recorded; "
                 "`fallline verify` and `fallline diff` tell more"
@@ -198,7 +211,7 @@ class Replayer:
                 f"replay: the run took {self.taken:,} steps, 0 to {self.taken - 1:,}; found step={step}"
             )
         before = self.state(step)
-        after = self.state(step + 1)
+        after = self._taken(before, step + 1)
         tensors = self.tensors(before)
         prefix = len(GRADIENT)
         return Replay(
@@ -256,6 +269,12 @@ def replay(
     """
     number = whole_number("step", step, 0, "replay")
     return replayer_of(run, Given(x, y, sample_weight, None, net, loss, (), threads)).step(number)
+
+
+def _score(line: Mapping[str, Any]) -> float:
+    """What an epoch was judged by, of its line of history.jsonl, where infinity is null."""
+    found = line.get("validation_loss", line.get("loss"))
+    return float(found) if isinstance(found, int | float) else math.nan
 
 
 def replayer_of(run: Any, given: Given, call: str = "replay") -> Replayer:

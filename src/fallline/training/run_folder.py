@@ -41,7 +41,7 @@ MODEL, START, RUN, HISTORY, STEP_LOSSES = (
     "history.jsonl",
     "losses.f64",
 )
-CHECKPOINTS, BEST = "checkpoints", "best.safetensors"
+CHECKPOINTS, STEPS, BEST = "checkpoints", "step-*.safetensors", "best.safetensors"
 GRAPHS = "graphs"
 
 
@@ -70,7 +70,7 @@ class RunFolder:
         self.model_extra = model_extra or {}
         self._writer = Writer()
         self._told: set[str] = set()
-        self._best_epoch: int | None = None  # whose weights are in best.safetensors
+        self._best_epoch: int | None = None  # whose weights this process has put into best.safetensors
         self._model: tuple[dict[str, Array], dict[str, Any]] = {}, {}
         self._losses: list[tuple[int, Array]] = []  # (first step, losses) that are in no file yet
         if not again and self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
@@ -131,12 +131,23 @@ class RunFolder:
             ModelFileError: the folder cannot be written to.
         """
         self.describe(net)
-        self._best_epoch = checkpoint.progress["best_epoch"]
         text = "".join(f"{json.dumps(plain(line))}\n" for line in lines)
         write_whole(self.path / HISTORY, text.encode())
-        losses = self.path / STEP_LOSSES
-        if losses.exists() and losses.stat().st_size > 8 * checkpoint.step:
-            os.truncate(losses, 8 * checkpoint.step)
+        self._clear(checkpoint.step)
+        losses, size = self.path / STEP_LOSSES, 8 * checkpoint.step
+        found = losses.stat().st_size // 8 * 8 if losses.exists() else 0
+        with losses.open("ab") as file:
+            file.truncate(min(found, size))
+            file.write(np.full(max(size - found, 0) // 8, np.nan).astype("<f8").tobytes())  # not 0, which is a loss
+
+    def _clear(self, step: int) -> None:
+        """Remove checkpoints of later steps, which are damaged, and what a killed process had not finished writing."""
+        folder = self.path / CHECKPOINTS
+        for place, names in ((self.path, (MODEL, START, RUN, HISTORY)), (folder, (STEPS, BEST))):
+            for left in (left for name in names for left in place.glob(f".{name}.*")):
+                left.unlink(missing_ok=True)
+        for later in (path for path in folder.glob(STEPS) if path.name > _name(step)):
+            later.unlink(missing_ok=True)
 
     def describe(self, net: Module) -> None:
         """Find what every model file says beside weights and buffers; the network's shape is known by now."""
@@ -167,11 +178,11 @@ class RunFolder:
         folder = self.path / CHECKPOINTS
         self._write_losses()
         constants, model = self._model
-        write_checkpoint(folder / f"step-{checkpoint.step:09d}.safetensors", checkpoint, constants, model)
+        write_checkpoint(folder / _name(checkpoint.step), checkpoint, constants, model)
         if checkpoint.best is not None and checkpoint.progress["best_epoch"] != self._best_epoch:
             write_tensors(folder / BEST, {**checkpoint.best, **constants}, model)
             self._best_epoch = checkpoint.progress["best_epoch"]
-        for old in sorted(folder.glob("step-*.safetensors"))[:-KEPT_CHECKPOINTS]:
+        for old in sorted(folder.glob(STEPS))[:-KEPT_CHECKPOINTS]:
             old.unlink(missing_ok=True)
 
     def _write_losses(self) -> None:
@@ -216,6 +227,11 @@ class RunFolder:
             if reason not in self._told:
                 self._told.add(reason)
                 log.warning("Training goes on, but %s could not be written (%s).", what, reason)
+
+
+def _name(step: int) -> str:
+    """The name of a checkpoint's file."""
+    return STEPS.replace("*", f"{step:09d}")
 
 
 def package_version() -> str:
