@@ -170,9 +170,12 @@ def write_whole(target: Path, data: bytes) -> None:
         os.chmod(temporary, 0o666 & ~mask)  # mkstemp makes files that nobody else can read
         os.replace(temporary, target)
         _flush_folder(target.parent)
-    except OSError as error:
+    except BaseException as error:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            with suppress(OSError):
+                Path(temporary).unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         raise ModelFileError(
             f"cannot write {str(target)!r}: {error.strerror or error}; choose a folder that exists, is writable "
             f"and has {max(len(data) // 1_000_000, 1)} MB free"

@@ -173,6 +173,9 @@ class Training:
             if not run.stopped:
                 run.stopped = "interrupted" if stop else "epochs"
             last = self.checkpoint() if self.folder is not None and run.stopped != "nan" else None
+            if self.folder is not None and last is not None and run.stopped == "interrupted":
+                self.folder.checkpoint(last, behind=False)  # before anything else that takes time
+                last = None
             self._conclude()
         except BaseException:
             self._put(self.kept or self.stepper.snapshot().values)
@@ -289,35 +292,43 @@ class Training:
     # the end
 
     def _conclude(self) -> None:
-        """Choose the weights to keep, and measure them on the whole training set."""
+        """Choose the weights to keep, and measure them on the whole training set, unless somebody wants to go."""
+        run, now = self.run, self.stepper.snapshot()
+        values = self._keep(now)
+        if run.stopped != "interrupted":
+            values = self._measure(now, values)
+        run.state = now.state
+        run.hashes[now.step] = weights_hash(now.values)
+        s, forward = self.settings, self.graphs
+        run.measure_gradient_norm(
+            lambda: full_gradient_norm(StepProgram.of(forward.gradient, s.dtype, engine=self.engine), self.rows, values)
+        )
+
+    def _measure(self, now: Snapshot, values: Values) -> Values:
+        """The loss of the whole training set at the weights to keep; where it is not finite, others are kept."""
         s, run = self.settings, self.run
-        now = self.stepper.snapshot()
-        loss = self._keep(now)
+        loss = loss_of_all(self.scoring.forward, self.rows, values)
         if not math.isfinite(loss) and run.stopped != "nan" and self.step:
-            last, values = self.step - 1, self.kept or now.values
+            last = self.step - 1
             origin = self.origin.of_rows(self.scoring.forward, self.rows, values, "the training set")
             self._went_bad(f"the loss of the whole training set became {loss} after step {last}: {origin}", last)
-            loss = self._keep(now)
+            values = self._keep(now)
+            loss = loss_of_all(self.scoring.forward, self.rows, values)
         if run.stopped == "nan":
             log.error(run.problem)
         if s.train_loss_each_epoch:
             run.history.setdefault("train_loss", [])
         else:
             run.record("train_loss", loss)
-        run.state = now.state
-        run.hashes[now.step] = weights_hash(now.values)
-        values, forward = self.kept or now.values, self.graphs
-        run.measure_gradient_norm(
-            lambda: full_gradient_norm(StepProgram.of(forward.gradient, s.dtype, engine=self.engine), self.rows, values)
-        )
+        return values
 
-    def _keep(self, now: Snapshot) -> float:
-        """Put the weights into the network that the run ends with; their loss on the whole training set."""
+    def _keep(self, now: Snapshot) -> Values:
+        """Put the weights into the network that the run ends with."""
         self.kept = self.past.good(self.step, self.stepper) if self.run.stopped == "nan" else now.values
         if self.scoring.keeps_best:
             self.kept = self.scoring.best or self.kept
         self._put(self.kept)
-        return loss_of_all(self.scoring.forward, self.rows, self.kept)
+        return self.kept
 
     # bad numbers
 

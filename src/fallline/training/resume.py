@@ -17,7 +17,7 @@ from fallline.training.loop import Training, history_line
 from fallline.training.progress import ProgressView, Silent, choose
 from fallline.training.recording import Given, Recording, recording_of
 from fallline.training.run import Run
-from fallline.training.run_folder import RunFolder
+from fallline.training.run_folder import RunFolder, owned
 from fallline.training.run_reader import StoredRun
 from fallline.training.settings import Settings
 
@@ -68,24 +68,33 @@ def resume(
         RunFolderError: there is no such run, or it cannot be gone on with here.
         ArgumentError: the data, the network, the loss or a setting is another one.
     """
-    stored = StoredRun(run_dir)
+    stored = StoredRun(run_dir.path if isinstance(run_dir, RunFolder) else run_dir)
     if branch is None and (changes or step is not None):
         name = next(iter(changes), "step")
         raise ArgumentError(
             f"resume({name}=…): a resumed run goes on as it was; for another {name} branch a new run off it: "
             "branch='folder'"
         )
-    recording = recording_of(stored, Given(x, y, sample_weight, validation, net, loss, metrics, _threads(threads)))
+    given = Given(x, y, sample_weight, validation, net, loss, metrics, _threads(threads))
     listeners, view = as_callbacks(callbacks), choose(progress)
     if branch is not None:
-        return _branch(stored, recording, branch, step, changes, listeners, view)
+        return _branch(stored, recording_of(stored, given), branch, step, changes, listeners, view)
+    with owned(run_dir, again=True) as folder:
+        return _go_on(StoredRun(stored.path), given, folder, listeners, view)  # as it is now that nobody else writes
+
+
+def _go_on(stored: StoredRun, given: Given, folder: RunFolder, listeners: Any, view: Any) -> Run:
+    """To the end, in the run's own folder."""
+    recording = recording_of(stored, given)
     checkpoint = next(stored.whole())
-    folder = RunFolder(stored.path, stored.made_by, stored.model_extra, again=True)
+    folder.about = {**stored.made_by, **folder.about}
+    folder.model_extra = folder.model_extra or stored.model_extra
     run = _run(stored, recording, checkpoint)
     training = _training(stored, recording, run, checkpoint, folder, listeners, view)
     per_epoch = training.steps_per_epoch
     lines = [history_line(run, epoch, (epoch + 1) * per_epoch) for epoch in range(run.epochs)]
     folder.go_on(recording.net, checkpoint, lines)
+    folder.write_about(run)
     return training.train()
 
 
@@ -150,15 +159,17 @@ def _branch(
         "schedule": changed.settings.schedule.config(),
         **{name: getattr(changed.settings, name) for name in CHANGES if name not in ("optimizer", "schedule")},
     }
-    folder = RunFolder(path, {**stored.made_by, "branched_from": origin}, stored.model_extra)
-    run.folder = folder.path
-    training = _training(stored, changed, run, checkpoint, folder, listeners, view)
-    folder.write_about(run)
-    folder.begin(recording.net, recording.graphs, training.checkpoint())
-    folder.losses(0, np.array(run.steps["loss"]))
-    per_epoch = training.steps_per_epoch
-    folder.append_history(history_line(run, epoch, (epoch + 1) * per_epoch) for epoch in range(run.epochs))
-    return training.train()
+    with owned(path) as folder:
+        folder.about = {**(folder.about or stored.made_by), "branched_from": origin}
+        folder.model_extra = folder.model_extra or stored.model_extra
+        run.folder = folder.path
+        training = _training(stored, changed, run, checkpoint, folder, listeners, view)
+        folder.write_about(run)
+        folder.begin(recording.net, recording.graphs, training.checkpoint())
+        folder.losses(0, np.array(run.steps["loss"]))
+        per_epoch = training.steps_per_epoch
+        folder.append_history(history_line(run, epoch, (epoch + 1) * per_epoch) for epoch in range(run.epochs))
+        return training.train()
 
 
 def _checkpoint_at(stored: StoredRun, recording: Recording, step: int | None) -> Checkpoint:

@@ -9,10 +9,11 @@ import math
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from fallline.errors import KindError, ModelFileError, RunFolderError
 from fallline.nn.model_file import describe_network, save_network, write_tensors, write_whole
 from fallline.nn.module import Module
 from fallline.training.checkpoint import Checkpoint, write_checkpoint
+from fallline.training.folder_lock import FolderLock
 from fallline.training.graphs import Graphs
 from fallline.training.hashes import data_hash
 from fallline.training.run import Run
@@ -46,13 +48,16 @@ GRAPHS = "graphs"
 
 
 class RunFolder:
-    """Writes a run's files, each one whole or not at all.
+    """Writes a run's files, each one whole or not at all. Nobody else may write there until `release`.
 
     Args:
         path: a folder that does not exist yet, or is empty; with `again`, that of a run to go on with.
         about: JSON values for run.json (the data's name, the command, …).
         model_extra: JSON values stored in every model file beside the network (a table's encoders).
         again: whether the run exists.
+
+    Raises:
+        RunFolderError: the folder is not empty, cannot be made, or is in use.
     """
 
     def __init__(
@@ -73,16 +78,34 @@ class RunFolder:
         self._best_epoch: int | None = None  # whose weights this process has put into best.safetensors
         self._model: tuple[dict[str, Array], dict[str, Any]] = {}, {}
         self._losses: list[tuple[int, Array]] = []  # (first step, losses) that are in no file yet
-        if not again and self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise RunFolderError(
-                f"the run folder {str(path)!r} exists already and is not empty; choose another name or remove it"
-            )
+        if not again:
+            self._require_empty()
         try:
-            (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = FolderLock(self.path)
+            if not again:
+                self._require_empty()  # who was here first has begun to write
+            (self.path / CHECKPOINTS).mkdir(exist_ok=True)
         except OSError as error:
             raise RunFolderError(
                 f"cannot make the run folder {str(path)!r}: {error.strerror}; choose a folder you may write to"
             ) from None
+
+    def _require_empty(self) -> None:
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise RunFolderError(
+                f"the run folder {str(self.path)!r} exists already and is not empty; choose another name or remove it"
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Let others write here."""
+        self._lock.release()
 
     @property
     def model(self) -> Path:
@@ -103,7 +126,7 @@ class RunFolder:
             "problem": run.problem,
             "epochs": run.epochs,
             "seconds": round(run.seconds, 3),
-            "gradient_norm": run.gradient_norm,
+            "gradient_norm": None if run.stopped == "interrupted" else run.gradient_norm,  # takes too long
             "weights": {str(step): name for step, name in run.hashes.items()},
             "best_epoch": run.best_epoch,
             **more,
@@ -135,10 +158,15 @@ class RunFolder:
         write_whole(self.path / HISTORY, text.encode())
         self._clear(checkpoint.step)
         losses, size = self.path / STEP_LOSSES, 8 * checkpoint.step
-        found = losses.stat().st_size // 8 * 8 if losses.exists() else 0
-        with losses.open("ab") as file:
-            file.truncate(min(found, size))
-            file.write(np.full(max(size - found, 0) // 8, np.nan).astype("<f8").tobytes())  # not 0, which is a loss
+        try:
+            found = losses.stat().st_size // 8 * 8 if losses.exists() else 0
+            with losses.open("ab") as file:
+                file.truncate(min(found, size))
+                file.write(np.full(max(size - found, 0) // 8, np.nan).astype("<f8").tobytes())  # not 0, a loss
+        except OSError as error:
+            raise ModelFileError(
+                f"cannot write {str(losses)!r}: {error.strerror}; the run can be resumed in a folder that is writable"
+            ) from None
 
     def _clear(self, step: int) -> None:
         """Remove checkpoints of later steps, which are damaged, and what a killed process had not finished writing."""
@@ -176,7 +204,7 @@ class RunFolder:
 
     def _write_checkpoint(self, checkpoint: Checkpoint) -> None:
         folder = self.path / CHECKPOINTS
-        self._write_losses()
+        self._try("losses.f64", self._write_losses)
         constants, model = self._model
         write_checkpoint(folder / _name(checkpoint.step), checkpoint, constants, model)
         if checkpoint.best is not None and checkpoint.progress["best_epoch"] != self._best_epoch:
@@ -206,13 +234,23 @@ class RunFolder:
         try:
             save_network(net, self.model, self.model_extra)
         except ModelFileError as error:
-            rescue = Path(tempfile.gettempdir()) / f"{self.path.name}-{MODEL}"
-            try:
-                save_network(net, rescue, self.model_extra)
-            except ModelFileError:
-                raise error from None
-            raise ModelFileError(f"{error}. The trained weights were saved to {str(rescue)!r} instead") from None
+            with suppress(ModelFileError):
+                self.write_about(run, **more)
+            raise ModelFileError(f"{error}{self._rescued(net)}") from None
         self.write_about(run, **more)
+
+    def _rescued(self, net: Module) -> str:
+        """The end of a sentence: where the weights were saved that cannot be saved here."""
+        try:
+            place = Path(tempfile.mkdtemp(prefix=f"{self.path.name}-"))
+        except OSError:
+            return ""
+        try:
+            save_network(net, place / MODEL, self.model_extra)
+        except ModelFileError:
+            place.rmdir()
+            return ""
+        return f". The trained weights were saved to {str(place / MODEL)!r} instead"
 
     def close(self) -> None:
         """Wait for what is being written."""
@@ -232,6 +270,21 @@ class RunFolder:
 def _name(step: int) -> str:
     """The name of a checkpoint's file."""
     return STEPS.replace("*", f"{step:09d}")
+
+
+@contextmanager
+def owned(place: Any, again: bool = False) -> Iterator[RunFolder]:
+    """A caller's `RunFolder`, which stays the caller's; or one of our own at a path, released at the end.
+
+    Args:
+        place: a `RunFolder` or a path.
+        again: whether the run exists.
+    """
+    if isinstance(place, RunFolder):
+        yield place
+        return
+    with RunFolder(place, again=again) as folder:
+        yield folder
 
 
 def package_version() -> str:

@@ -1,0 +1,162 @@
+"""From the folder of a run that `fallline train` made back to its data: the same files, split and encoded as then."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fallline.data.encoders import TableEncoder
+from fallline.data.sources import read_table
+from fallline.data.targets import target_from_json
+from fallline.errors import DataError, RunFolderError
+from fallline.tables.model import KEY, TableModel
+from fallline.tables.network import NetworkPlan
+from fallline.tables.prepare import Prepared, TableOptions, prepare
+from fallline.training.recording import Given
+from fallline.training.run_reader import StoredRun
+
+NAMES = {"lr": "learning_rate", "batch": "batch_size"}
+"""Options of the command line that `TableOptions` calls otherwise."""
+PLAIN = (
+    "task", "hidden", "activation", "dropout", "optimizer", "lr", "schedule", "batch", "epochs", "patience",
+    "class_weight", "weight_column", "seed", "threads", "shards",
+)  # fmt: skip
+FILES = ("validation", "test_file", "init_model")
+
+
+def table_options(given: Mapping[str, Any], init: TableModel | None) -> TableOptions:
+    """The options of `fallline train`, with the files that they name read.
+
+    Args:
+        given: option → value, as the command line has them.
+        init: the model that training starts from.
+    """
+    header, validation, test = header_of(given), given["validation"], given["test_file"]
+    return TableOptions(
+        **{NAMES.get(name, name): given[name] for name in PLAIN},
+        validation=read_table(validation, header) if isinstance(validation, str) else validation,
+        test=None if test is None else read_table(test, header),
+        drop=tuple(given["drop"]),
+        init=init,
+    )
+
+
+def header_of(given: Mapping[str, Any]) -> bool | None:
+    """Whether the first row is a header; None leaves it to the reader."""
+    return False if given["no_header"] else None
+
+
+def to_store(data: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What run.json must say for the run to find its data again: options, places and hashes of the files."""
+    options = {name: given[name] for name in ("target", "drop", "no_header", *PLAIN, *FILES)}
+    files = [data, *(value for name in FILES if isinstance(value := given[name], str))]
+    return {"options": options, "files": {name: _file(name) for name in files}}
+
+
+def given_of_run(stored: StoredRun) -> tuple[str, dict[str, Any]]:
+    """(the data, the options) of a run, its files found again and unchanged.
+
+    Raises:
+        RunFolderError: `fallline train` did not make the run.
+        DataError: a file is not there any more, or has changed.
+    """
+    about = stored.made_by
+    options, files, data = about.get("options"), about.get("files"), about.get("data")
+    if KEY not in stored.model_extra or not (
+        isinstance(options, dict) and isinstance(files, dict) and isinstance(data, str)
+    ):
+        raise RunFolderError(
+            f"{stored.call}: {str(stored.path)!r} was not made by `fallline train`, so it does not say where its data "
+            "are; in Python, fl.resume and fl.replay take x and y"
+        )
+    try:
+        found = {name: _found(stored, name, known) for name, known in files.items()}
+        missing = [name for name in ("target", "drop", "no_header", *PLAIN, *FILES) if name not in options]
+        if missing:
+            raise KeyError(missing[0])
+        hidden = options["hidden"]
+        changed = {"hidden": None if hidden is None else tuple(hidden), "drop": tuple(options["drop"])}
+        places = {name: found.get(options[name], options[name]) for name in FILES if isinstance(options[name], str)}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RunFolderError(f"{stored.call}: run.json of {str(stored.path)!r} is damaged ({error!r})") from None
+    return found.get(data, data), {**options, **changed, **places}
+
+
+def prepared_again(stored: StoredRun) -> tuple[Prepared, TableOptions]:
+    """The table of a run, split and encoded as then.
+
+    Raises:
+        RunFolderError, DataError: see `given_of_run`.
+    """
+    data, given = given_of_run(stored)
+    options = table_options(given, None if given["init_model"] is None else began_with(stored))
+    prepared = prepare(read_table(data, header_of(given)), stored.made_by["target"], options)
+    if prepared.encoder.to_json() != stored.model_extra[KEY]["encoder"]:
+        raise DataError(
+            f"{stored.call}: the data {data!r} are read or encoded otherwise than when the run {str(stored.path)!r} "
+            "began; use the version of Fallline that made it"
+        )
+    return prepared, options
+
+
+def data_of_run(stored: StoredRun) -> Given:
+    """The rows that a run was trained and validated on.
+
+    Raises:
+        RunFolderError, DataError: see `given_of_run`.
+    """
+    prepared, _ = prepared_again(stored)
+    x, y = prepared.matrices["training"]
+    return Given(x, y, prepared.weights, prepared.matrices["validation"])
+
+
+def began_with(stored: StoredRun) -> TableModel:
+    """The model that a run with --init began with: its network at the start, its encoders."""
+    saved: dict[str, Any] = stored.model_extra[KEY]
+    return TableModel(
+        stored.network(),
+        TableEncoder.from_json(saved["encoder"]),
+        target_from_json(saved["target"]),
+        NetworkPlan.from_json(saved["plan"]),
+    )
+
+
+def _file(name: str) -> dict[str, str] | None:
+    """Where a file is and what its content is called; None for what is no file, such as a bundled set's name."""
+    path = Path(name)
+    return {"path": str(path.resolve()), "hash": _hash(path)} if path.is_file() else None
+
+
+def _hash(path: Path) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        for part in _parts(file):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _parts(file: Any) -> Iterable[bytes]:
+    while part := file.read(1 << 20):
+        yield part
+
+
+def _found(stored: StoredRun, name: str, known: Mapping[str, str] | None) -> str:
+    """Where a file of the run is now.
+
+    Raises:
+        DataError: nowhere, or it has changed.
+    """
+    if known is None:
+        return name
+    place = next((path for path in (Path(name), Path(known["path"])) if path.is_file()), None)
+    if place is None:
+        raise DataError(
+            f"{stored.call}: the file {name!r} of the run {str(stored.path)!r} is no longer there, nor at "
+            f"{known['path']!r}; put it back"
+        )
+    if _hash(place) != known["hash"]:
+        raise DataError(
+            f"{stored.call}: the file {str(place)!r} has changed since the run {str(stored.path)!r} began; put the old "
+            "one back, or train anew"
+        )
+    return str(place)
