@@ -89,6 +89,14 @@ class Graphs:
         for name in ("step", "forward"):
             graph = graph_from_json(stored[name], arrays, MAX_STEP_NODES)
             for node, found in zip(graph.nodes(), stored[name]["provenance"], strict=True):
-                node.provenance = Provenance(*found)
+                node.provenance = _provenance(*found)
             graphs.append(graph)
         return cls(graphs[0], graphs[1], str(stored["dtype"]), dict(stored["modules"]))
+
+
+def _provenance(origin: Any, scope: Any, call: Any, derivative_of: Any) -> Provenance:
+    """From JSON; only texts and a count are let in."""
+    for text in (origin, scope, derivative_of):
+        if not isinstance(text, str | None):
+            raise TypeError(f"a node cannot come from {type(text).__name__}")
+    return Provenance(origin, scope, int(call), derivative_of)

@@ -42,7 +42,7 @@ MODEL, START, RUN, HISTORY, STEP_LOSSES = (
     "losses.f64",
 )
 CHECKPOINTS, BEST = "checkpoints", "best.safetensors"
-GRAPHS = "graphs"
+GRAPHS, SETTINGS, BEGUN = "graphs", "settings", "begun"
 
 
 class RunFolder:
@@ -72,6 +72,7 @@ class RunFolder:
         self._told: set[str] = set()
         self._best_epoch: int | None = None  # whose weights are in best.safetensors
         self._model: tuple[dict[str, Array], dict[str, Any]] = {}, {}
+        self._begun = ""  # the hash of start.safetensors: whose checkpoints these are
         self._losses: list[tuple[int, Array]] = []  # (first step, losses) that are in no file yet
         if not again and self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise RunFolderError(
@@ -111,8 +112,10 @@ class RunFolder:
         text = json.dumps(plain(content), indent=2, ensure_ascii=False)
         write_whole(self.path / RUN, f"{text}\n".encode())
 
-    def begin(self, net: Module, graphs: Graphs, start: Checkpoint) -> None:
-        """start.safetensors: a checkpoint of the start, with the graphs of all that the training computes.
+    def begin(self, net: Module, graphs: Graphs, start: Checkpoint, run: Run) -> None:
+        """start.safetensors: a checkpoint of the start, the graphs of all that the training computes, its settings.
+
+        A branch has losses of steps before its start: losses.f64.
 
         Raises:
             ModelFileError: it cannot be written.
@@ -122,21 +125,37 @@ class RunFolder:
         arrays = {**start.now.values, **constants}
         stored = graphs.to_json(arrays)
         constants = {name: array for name, array in arrays.items() if name not in start.now.values}
-        write_checkpoint(self.path / START, start, constants, {**model, GRAPHS: stored})
+        about = {GRAPHS: stored, SETTINGS: plain(run.config)}
+        if run.steps["loss"]:
+            self._write_all_losses(run.steps["loss"])
+        self._begun = write_checkpoint(self.path / START, start, constants, {**model, **about})
 
-    def go_on(self, net: Module, checkpoint: Checkpoint, lines: Iterable[dict[str, Any]]) -> None:
+    def go_on(
+        self, net: Module, checkpoint: Checkpoint, lines: Iterable[dict[str, Any]], losses: list[float], begun: str
+    ) -> None:
         """Begin to write again where a checkpoint stands: what was written of later steps is taken away.
+
+        Args:
+            net: the network.
+            checkpoint: where the training goes on.
+            lines: of history.jsonl, until then.
+            losses: of the steps until then.
+            begun: the hash of start.safetensors.
 
         Raises:
             ModelFileError: the folder cannot be written to.
         """
         self.describe(net)
+        self._begun = begun
         self._best_epoch = checkpoint.progress["best_epoch"]
         text = "".join(f"{json.dumps(plain(line))}\n" for line in lines)
         write_whole(self.path / HISTORY, text.encode())
-        losses = self.path / STEP_LOSSES
-        if losses.exists() and losses.stat().st_size > 8 * checkpoint.step:
-            os.truncate(losses, 8 * checkpoint.step)
+        file = self.path / STEP_LOSSES
+        if not file.exists() or file.stat().st_size != 8 * len(losses):
+            self._write_all_losses(losses)
+
+    def _write_all_losses(self, losses: list[float]) -> None:
+        write_whole(self.path / STEP_LOSSES, np.array(losses, dtype="<f8").tobytes())
 
     def describe(self, net: Module) -> None:
         """Find what every model file says beside weights and buffers; the network's shape is known by now."""
@@ -167,7 +186,8 @@ class RunFolder:
         folder = self.path / CHECKPOINTS
         self._write_losses()
         constants, model = self._model
-        write_checkpoint(folder / f"step-{checkpoint.step:09d}.safetensors", checkpoint, constants, model)
+        file = folder / f"step-{checkpoint.step:09d}.safetensors"
+        write_checkpoint(file, checkpoint, constants, {**model, BEGUN: self._begun})
         if checkpoint.best is not None and checkpoint.progress["best_epoch"] != self._best_epoch:
             write_tensors(folder / BEST, {**checkpoint.best, **constants}, model)
             self._best_epoch = checkpoint.progress["best_epoch"]
