@@ -96,7 +96,6 @@ class Graphs:
 
 def _provenance(origin: Any, scope: Any, call: Any, derivative_of: Any) -> Provenance:
     """From JSON; only texts and a count are let in."""
-    for text in (origin, scope, derivative_of):
-        if not isinstance(text, str | None):
-            raise TypeError(f"a node cannot come from {type(text).__name__}")
-    return Provenance(origin, scope, int(call), derivative_of)
+    if not all(isinstance(text, str) for text in (origin, scope or "", derivative_of)) or type(call) is not int:
+        raise TypeError("a node comes from nowhere")
+    return Provenance(origin, scope, call, derivative_of)

@@ -217,9 +217,10 @@ class StoredRun:
             RunFolderError: the file holds other losses than the checkpoint was written after.
         """
         file, losses = self.path / STEP_LOSSES, self.losses(checkpoint.step)
+        found: list[float] = losses.tolist()
         if checkpoint.step and not file.is_file():
             log.warning("%s: there is no %s; the losses of the steps so far are lost.", self.path, STEP_LOSSES)
-            return losses.tolist()
+            return found
         name = LossesHash()
         name.take(losses)
         if name.name != checkpoint.progress["losses"]:
@@ -227,7 +228,7 @@ class StoredRun:
                 f"{self.call}: {str(file)!r} is damaged: it does not hold the losses of the first {checkpoint.step} "
                 "steps; restore it, or remove it to go on without them: the weights do not need them"
             )
-        return losses.tolist()
+        return found
 
     def history(self) -> list[dict[str, Any]]:
         """The lines of history.jsonl; those behind a damaged one are left out."""
