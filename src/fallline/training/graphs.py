@@ -96,6 +96,9 @@ class Graphs:
 
 def _provenance(origin: Any, scope: Any, call: Any, derivative_of: Any) -> Provenance:
     """From JSON; only texts and a count are let in."""
-    if not all(isinstance(text, str) for text in (origin, scope or "", derivative_of)) or type(call) is not int:
+    if (
+        not all(isinstance(text, str) for text in (origin, "" if scope is None else scope, derivative_of))
+        or type(call) is not int
+    ):
         raise TypeError("a node comes from nowhere")
     return Provenance(origin, scope, call, derivative_of)
