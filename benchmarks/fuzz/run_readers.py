@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.fuzz.readers import Wrong
-from benchmarks.fuzz.run_samples import FINISHED, REPLAYED, STOPPED, training_data
+from benchmarks.fuzz.readers import Refused, Wrong
+from benchmarks.fuzz.run_samples import FINISHED, REPLAYED, STEPS_STOPPED, STOPPED, training_data
 
 GONE, SWAPPED = b"@gone", b"@swapped with "
 """What a mutant may say in place of a content: the file is removed, or exchanged with another of the folder."""
@@ -43,6 +43,7 @@ def _resume(path: Path, good: Path, same: bool) -> None:
             raise
         if same:
             _require_same_end(run, folder, good)
+        _require_last(run.start.step)
 
 
 def replay(path: Path, good: Path) -> None:
@@ -72,6 +73,7 @@ def stored(path: Path, good: Path) -> None:
     with damaged(path, good, STOPPED) as folder:
         found = StoredRun(folder)
         found.steps(), list(found.whole()), found.history(), found.hashes(), found.made_by
+        _require_last(next(found.whole()).step)
         found.graphs, found.network().predict(training_data()[0]), found.model_extra
         for checkpoint in found.whole():
             losses = found.losses_until(checkpoint)
@@ -101,6 +103,12 @@ def damaged(path: Path, good: Path, name: str) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _require_last(step: int) -> None:
+    """Whether the last checkpoint was used; another one is as good, and counts as a refusal of the mutant."""
+    if step != STEPS_STOPPED:
+        raise Refused("a checkpoint before it is used")
 
 
 def _require_same_end(run: Any, folder: Path, good: Path) -> None:
