@@ -57,8 +57,9 @@ was demanded that
 | --- | --- | --- | --- | --- | --- | --- |
 {rows}
 
-Under "by", "command line" is exit code 2 with its one sentence; for a run, that it is listed as damaged; for a checkpoint, that the one before it is used; for object
-code, that it is compiled anew. The memory is what the process needed beyond what it had.
+Under "by", "command line" is exit code 2 with its one sentence; for a run, that it is listed as damaged; for a
+checkpoint, that the one before it is used; for object code, that it is compiled anew. The memory is what the process
+needed beyond what it had.
 
 Of a run that was stopped, one file is damaged, removed, exchanged with another of its folder or with that of another
 run; it is resumed, replayed and read. It goes on with the bits of the run that was never damaged, or is refused before
