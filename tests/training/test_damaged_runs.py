@@ -234,3 +234,13 @@ def test_a_history_that_is_damaged(tmp_path: Path) -> None:
     stored = StoredRun(tmp_path / "r")
     assert len(stored.history()) == 2
     assert all(type(step) is int for step in stored.hashes())
+
+
+def test_a_checkpoint_that_does_not_tell_of_losses(run: Path) -> None:
+    """`StoredRun` is asked directly, without the checks of a resumed run."""
+    rewritten(
+        run / "checkpoints" / "step-000000010.safetensors", lambda m, _: m["checkpoint"]["progress"].pop("losses")
+    )
+    stored = StoredRun(run)
+    with pytest.raises(fl.RunFolderError, match="does not hold the losses of the first 10 steps"):
+        stored.losses_until(next(stored.whole()))

@@ -223,7 +223,7 @@ class StoredRun:
             return found
         name = LossesHash()
         name.take(losses)
-        if name.name != checkpoint.progress["losses"]:
+        if name.name != checkpoint.progress.get("losses"):
             raise RunFolderError(
                 f"{self.call}: {str(file)!r} is damaged: it does not hold the losses of the first {checkpoint.step} "
                 "steps; restore it, or remove it to go on without them: the weights do not need them"
