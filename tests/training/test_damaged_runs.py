@@ -169,6 +169,7 @@ def _step(metadata: Any, arrays: Any) -> None:
     ("change", "sentence"),
     [
         (_set("stopped", "x"), "why it was stopped is not known"),
+        (_set("stopped", "nan"), "why it was stopped is not known"),
         (_set("best_epoch", "x"), "its best epoch is no number"),
         (_set("seconds", "x"), "its seconds are no numbers"),
         (_set("hashes", {"-1": "x"}), "the steps of its hashes are none"),
@@ -244,3 +245,10 @@ def test_a_checkpoint_that_does_not_tell_of_losses(run: Path) -> None:
     stored = StoredRun(run)
     with pytest.raises(fl.RunFolderError, match="does not hold the losses of the first 10 steps"):
         stored.losses_until(next(stored.whole()))
+
+
+def test_numbers_of_a_kind_that_numpy_does_not_have(run: Path) -> None:
+    """The type F4, of half a byte."""
+    file = run / "start.safetensors"
+    file.write_bytes(file.read_bytes().replace(b'"F32"', b'"F4" ', 1))
+    refused(run, "the run's start cannot be read: ")

@@ -14,7 +14,8 @@ from fallline.training.checkpoint import Checkpoint
 from fallline.training.watch import Watch
 
 Array = NDArray[Any]
-REASONS = ("", "epochs", "converged", "patience", "nan", "interrupted", "callback")
+REASONS = ("", "epochs", "converged", "patience", "interrupted", "callback")
+"""Why a run with a checkpoint was stopped; after a bad number, none is written."""
 
 
 def misfit(checkpoint: Checkpoint, step: Graph, optimizer: Optimizer, per_epoch: int, epochs: int) -> str:
