@@ -57,11 +57,14 @@ was demanded that
 | --- | --- | --- | --- | --- | --- | --- |
 {rows}
 
-Under "by", "command line" is exit code 2 with its one sentence; for a run, that it is listed as damaged; for object
-code, that it is compiled anew. The memory is what the process needed beyond what it had.
+Under "by", "command line" is exit code 2 with its one sentence; for a run, that it is listed as damaged; for a
+checkpoint, that the one before it is used; for object code, that it is compiled anew. The memory is what the process
+needed beyond what it had.
 
-The limits of time and memory were 10 s and 1 GiB until a mutant of CSV joined a table's lines to one of 12,747 cells. A
-table of so many columns is read, slowly: it takes DuckDB 19 s and 2.4 GB. This is a weakness that is not mended yet.
+Of a run that was stopped, one file is damaged, removed, exchanged with another of its folder or with that of another
+run; it is resumed, replayed and read. It goes on with the bits of the run that was never damaged, or is refused before
+any of its files is changed. Where the mutant was given the right hash again, it may be another training, but a whole
+one.
 
 A mutant is a function of its kind, its number and the seed: `python -m benchmarks.fuzz KIND NUMBER 1 SEED` tries one
 again."""

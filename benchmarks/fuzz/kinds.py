@@ -5,7 +5,7 @@ Another kind of file is one more entry here, and a good file of it in `samples.p
 
 from dataclasses import dataclass
 
-from benchmarks.fuzz import readers
+from benchmarks.fuzz import readers, run_readers
 from benchmarks.fuzz.mutate import BINARY, TEXT, Mutator
 from benchmarks.fuzz.mutate_files import (
     hostile_npy,
@@ -19,7 +19,9 @@ from benchmarks.fuzz.mutate_files import (
     not_numbers,
 )
 from benchmarks.fuzz.mutate_json import hostile_json
+from benchmarks.fuzz.mutate_runs import emptied, gone, inside_part, inside_training_graph, sealed, swapped, untouched
 from benchmarks.fuzz.readers import Reader
+from benchmarks.fuzz.run_samples import OTHER, STOPPED
 from benchmarks.fuzz.samples import CODE, MODEL, NETWORK
 
 
@@ -48,6 +50,12 @@ _MODEL = (readers.load_and_predict, readers.load_and_predict, readers.predict_by
 _TRAIN = (readers.train, 50)
 _TENSORS = (*BINARY, inside_tensors, inside_tensors, not_numbers, inside_metadata, inside_metadata, inside_metadata,
             inside_graph, inside_graph)  # fmt: skip
+_RUN = (run_readers.resume, run_readers.replay, run_readers.stored)
+_SEALED = (run_readers.resume_sealed, run_readers.resume_sealed, run_readers.stored)
+_PLACES = (gone, emptied, swapped, swapped)
+_PARTS = (inside_part, inside_part, inside_training_graph, inside_metadata)
+_CHECKPOINT = (*BINARY, inside_tensors, inside_tensors, not_numbers, *_PARTS, *_PLACES)
+_LAST = f"{STOPPED}/checkpoints/step-000000010.safetensors"
 
 KINDS: dict[str, Kind] = {
     "csv": Kind(("shop.csv",), TEXT, (*_TABLE, readers.check), _TRAIN, weight=3),
@@ -67,5 +75,27 @@ KINDS: dict[str, Kind] = {
     "model of a table": Kind((MODEL,), _TENSORS, (*_MODEL, readers.check_by), (readers.train_from, 20), weight=4),
     "network": Kind((NETWORK,), _TENSORS, (*_MODEL[:2], readers.load_into), weight=3),
     "run": Kind(("run/run.json", "run/history.jsonl"), (*TEXT, *(hostile_json,) * 12), (readers.runs,)),
+    "settings of a run": Kind((f"{STOPPED}/run.json",), (*TEXT, *(hostile_json,) * 12, *_PLACES), _RUN, weight=2),
+    "start of a run": Kind((f"{STOPPED}/start.safetensors",), _CHECKPOINT, _RUN, weight=2),
+    "checkpoint": Kind((_LAST,), _CHECKPOINT, _RUN, weight=2),
+    "start with the right hash": Kind((f"{STOPPED}/start.safetensors",), tuple(map(sealed, _PARTS)), _SEALED, weight=2),
+    "checkpoint with the right hash": Kind((_LAST,), tuple(map(sealed, _PARTS[:2])), _SEALED, weight=2),
+    "history and losses of a run": Kind(
+        (f"{STOPPED}/history.jsonl", f"{STOPPED}/losses.f64", f"{STOPPED}/losses.f64"), (*BINARY, *_PLACES), _RUN
+    ),
+    "another run's file": Kind(
+        tuple(
+            f"{OTHER}/{name}"
+            for name in (
+                "run.json",
+                "start.safetensors",
+                "history.jsonl",
+                "losses.f64",
+                "checkpoints/step-000000016.safetensors",
+            )
+        ),
+        (untouched,),
+        _RUN,
+    ),
     "object code": Kind((CODE,), BINARY, (readers.object_code,)),
 }

@@ -128,7 +128,7 @@ def inside_idx(rng: random.Random, data: bytes) -> bytes:
 
 def inside_tensors(rng: random.Random, data: bytes) -> bytes:
     """The header of a safetensors file: offsets, shapes, types, names, lengths that lie."""
-    header, body = _opened(data)
+    header, body = opened(data)
     names = [name for name in header if name != "__metadata__"]
     name = rng.choice(names)
     entry = header[name]
@@ -153,22 +153,22 @@ def inside_tensors(rng: random.Random, data: bytes) -> bytes:
     else:  # the values that no header tells of: not numbers at all
         spread = {"data_offsets": [len(body), len(body) + 8], "dtype": "F64", "shape": rng.choice(([1], []))}
         header["more"], body = spread, body + rng.choice((b"\xff" * 8, b"\0" * 8, b"\0" * 4))
-    return _closed(json.dumps(header), body, rng)
+    return closed(json.dumps(header), body, rng)
 
 
 def not_numbers(rng: random.Random, data: bytes) -> bytes:
     """Weights that are NaN, infinite or enormous."""
-    header, body = _opened(data)
+    header, body = opened(data)
     changed = bytearray(body)
     for _ in range(rng.choice((1, 10, len(body) // 4))):
         place = 4 * rng.randrange(max(1, len(body) // 4))
         changed[place : place + 4] = struct.pack("<f", rng.choice((float("nan"), float("inf"), -3e38, 1e-45)))
-    return _closed(json.dumps(header), bytes(changed))
+    return closed(json.dumps(header), bytes(changed))
 
 
 def inside_metadata(rng: random.Random, data: bytes) -> bytes:
     """The JSON of graph, encoders, target and plan, changed in any place."""
-    header, body = _opened(data)
+    header, body = opened(data)
     stored = header["__metadata__"]["fallline"]
     if rng.random() < 0.5:  # equally often in each of its parts, however long they are
         value = json.loads(stored)
@@ -183,12 +183,12 @@ def inside_metadata(rng: random.Random, data: bytes) -> bytes:
     else:
         stored = hostile_text(rng, stored)
     header["__metadata__"]["fallline"] = stored.encode("utf-8", "replace").decode()
-    return _closed(json.dumps(header), body)
+    return closed(json.dumps(header), body)
 
 
 def inside_graph(rng: random.Random, data: bytes) -> bytes:
     """A graph that is well-formed and means harm, or one node that lies."""
-    header, body = _opened(data)
+    header, body = opened(data)
     stored: dict[str, Any] = json.loads(header["__metadata__"]["fallline"])
     if rng.random() < 0.6:
         rng.choice(ATTACKS)(rng, stored["graph"])
@@ -197,15 +197,17 @@ def inside_graph(rng: random.Random, data: bytes) -> bytes:
         key = rng.choice(("op", "inputs", "attributes", "attributes"))
         node[key] = rng.choice(ODD) if rng.random() < 0.3 else rng.choice(stored["graph"]["nodes"])[key]
     header["__metadata__"]["fallline"] = json.dumps(stored)
-    return _closed(json.dumps(header), body)
+    return closed(json.dumps(header), body)
 
 
-def _opened(data: bytes) -> tuple[dict[str, Any], bytes]:
+def opened(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """Header and values of a safetensors file."""
     length = struct.unpack("<Q", data[:8])[0]
     return json.loads(data[8 : 8 + length]), data[8 + length :]
 
 
-def _closed(header: str, body: bytes, rng: random.Random | None = None) -> bytes:
+def closed(header: str, body: bytes, rng: random.Random | None = None) -> bytes:
+    """A safetensors file; with `rng`, now and then of a length that lies."""
     encoded = header.encode("utf-8")
     encoded += b" " * (-len(encoded) % 8)
     length = len(encoded)

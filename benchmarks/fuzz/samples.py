@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.fuzz.run_samples import write_runs
+
 NAMES = ("size", "weight", "colour", "fresh", "day", "kind", "price")
 ROWS = 40
 MODEL, NETWORK, CODE = "model.safetensors", "network.safetensors", "a.code"
@@ -31,6 +33,7 @@ def make_samples(folder: Path) -> None:
     for name in ("shop.csv", "shop.jsonl", "x.npz", "shop.parquet", "images-idx3-ubyte"):
         (folder / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes(), mtime=0))
     _write_models(folder)
+    write_runs(folder)
     _write_object_code(folder)
 
 

@@ -62,18 +62,7 @@ class TrainJob:
         require_settings(prepared, options)
         if not self.silent:
             self._show(table, prepared, options)
-        about = (
-            {}
-            if self.again is not None
-            else {
-                "data": self.data,
-                "target": prepared.target,
-                "task": prepared.task,
-                "created": _now(),
-                "command": show.command("train", *_words(self.data, self.given)),
-                **to_store(self.data, self.given),
-            }
-        )
+        about = self._about(prepared) if self.again is None else dict(self.again.made_by)
         view = Silent() if self.silent else Terminal() if self.console.is_terminal else Silent()
         result = train_table(prepared, options, folder=self.folder, about=about, progress=view, again=self.again)
         self._finish(result)
@@ -115,6 +104,17 @@ class TrainJob:
             f"which column is to be predicted? {table.source} has {show.count(len(table.names), 'column')}:\n"
             f"{columns}{more}\n{reason}; try:\n  {show.command('train', self.data, '--target', guess)}"
         )
+
+    def _about(self, prepared: Prepared) -> dict[str, Any]:
+        """What run.json and the model file say of where they come from."""
+        return {
+            "data": self.data,
+            "target": prepared.target,
+            "task": prepared.task,
+            "created": _now(),
+            "command": show.command("train", *_words(self.data, self.given)),
+            **to_store(self.data, self.given),
+        }
 
     def _init(self) -> TableModel | None:
         """The model that training starts from."""

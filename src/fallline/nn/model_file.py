@@ -205,7 +205,7 @@ def read_tensors(path: Any) -> tuple[dict[str, Array], dict[str, Any]]:
         with safe_open(str(target), framework="numpy") as file:
             text = (file.metadata() or {}).get(KEY)
             arrays = {name: file.get_tensor(name) for name in file.keys()} if text else {}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelFileError(
             f"{str(path)!r} is not a whole safetensors file ({told(error)}); it may be truncated: save or copy it again"
         ) from None

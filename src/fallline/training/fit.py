@@ -185,7 +185,7 @@ def fit(
         if folder is not None:
             run.folder, run.config["program"] = folder.path, graphs.digest
             folder.write_about(run)
-            folder.begin(net, graphs, training.checkpoint())
+            folder.begin(net, graphs, training.checkpoint(), run)
         return training.train()
 
 

@@ -89,6 +89,16 @@ class Graphs:
         for name in ("step", "forward"):
             graph = graph_from_json(stored[name], arrays, MAX_STEP_NODES)
             for node, found in zip(graph.nodes(), stored[name]["provenance"], strict=True):
-                node.provenance = Provenance(*found)
+                node.provenance = _provenance(*found)
             graphs.append(graph)
         return cls(graphs[0], graphs[1], str(stored["dtype"]), dict(stored["modules"]))
+
+
+def _provenance(origin: Any, scope: Any, call: Any, derivative_of: Any) -> Provenance:
+    """From JSON; only texts and a count are let in."""
+    if (
+        not all(isinstance(text, str) for text in (origin, "" if scope is None else scope, derivative_of))
+        or type(call) is not int
+    ):
+        raise TypeError("a node comes from nowhere")
+    return Provenance(origin, scope, call, derivative_of)

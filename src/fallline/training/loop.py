@@ -24,7 +24,7 @@ from fallline.training.callbacks import Callback, load_states, states, wants_ste
 from fallline.training.checkpoint import Checkpoint
 from fallline.training.evaluate import full_gradient_norm, loss_of_all
 from fallline.training.graphs import Graphs
-from fallline.training.hashes import weights_hash
+from fallline.training.hashes import LossesHash, weights_hash
 from fallline.training.nonfinite import OriginSearch, bad_entry
 from fallline.training.pace import Clock, Pace
 from fallline.training.past import Past, Values
@@ -79,6 +79,7 @@ class Training:
         self.rates = Rates(s.schedule, self.steps_per_epoch, s.epochs)
         self.kept: Values | None = None
         self.step, self.pending = 0, list[Array]()  # of the epoch that has begun: losses of its steps
+        self.losses_hash = LossesHash()
         self.spent, self.lines = 0.0, list[dict[str, Any]]()  # seconds in it; what is to be written of those before
         start = self._start()
         self.past = Past(start, self.steps_per_epoch, None if self.resumed is None else self.resumed.good)
@@ -128,6 +129,7 @@ class Training:
             "spent": self.spent + now - self.lap,
             "hashes": {str(step): name for step, name in self.run.hashes.items()},
             "callbacks": states(self.callbacks),
+            "losses": self.losses_hash.name,
         }
         return Checkpoint(
             now=self.stepper.snapshot(),
@@ -144,6 +146,7 @@ class Training:
         self.step, self.spent = checkpoint.step, found["spent"]
         self.scoring.restore(found["scoring"], checkpoint.best)
         self.pending = [checkpoint.losses] if len(checkpoint.losses) else []
+        self.losses_hash.take(run.steps["loss"])
         run.history = {name: list(numbers) for name, numbers in checkpoint.history.items()}
         run.best_epoch, run.stopped, run.problem = (found[key] for key in ("best_epoch", "stopped", "problem"))
         run.stopped = "" if run.stopped == "interrupted" else run.stopped
@@ -237,6 +240,7 @@ class Training:
             self._tell("on_step_end", number)
         self.step += len(losses)
         self.pending.append(losses)
+        self.losses_hash.take(losses)
 
     def _epochs_over(self, whole: bool) -> None:
         """Take note of the epochs that have ended.

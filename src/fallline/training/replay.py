@@ -19,7 +19,7 @@ from fallline.training.batches import Batches
 from fallline.training.every_tensor import every_tensor, step_inputs
 from fallline.training.hashes import weights_hash
 from fallline.training.rates import Rates
-from fallline.training.recording import Given, Recording, recording_of
+from fallline.training.recording import Given, Recording, recording_of, require_fitting
 from fallline.training.run import Run
 from fallline.training.run_reader import StoredRun
 from fallline.training.step import GRADIENT, LOSS, StepProgram
@@ -120,17 +120,19 @@ class Replayer:
     @classmethod
     def of_folder(cls, stored: StoredRun, recording: Recording) -> "Replayer":
         """Of a run on disk."""
-        lines = stored.history()
-        last = next(stored.whole(), None)
-        scores = [] if last is None else list(last.scores)
-        scores += [_score(line) for line in lines[len(scores) :]]
-        steps = stored.steps()
+        last, lines = next(stored.whole()), stored.history()
+        require_fitting(stored, recording, last)
+        # beyond the last checkpoint, whose scores have a hash, history.jsonl is all there is
+        scores = last.scores + [_score(line) for line in lines[len(last.scores) :]]
         per_epoch = -(-len(recording.rows) // recording.settings.batch_size)
-        hashes = stored.hashes()
-        taken = max([steps[-1], len(lines) * per_epoch, *hashes])
+        total = per_epoch * recording.settings.epochs
+        hashes = {step: name for step, name in stored.hashes().items() if step <= total}
+        taken = max([last.step, min(len(lines) * per_epoch, total), *hashes])
 
         def sources(step: int) -> Iterator[Snapshot]:
-            return (checkpoint.now for checkpoint in stored.whole(step))
+            for checkpoint in stored.whole(step):
+                require_fitting(stored, recording, checkpoint)
+                yield checkpoint.now
 
         return cls(recording, stored.engine, scores, sources, hashes, taken)
 
@@ -272,9 +274,9 @@ def replay(
 
 
 def _score(line: Mapping[str, Any]) -> float:
-    """What an epoch was judged by, of its line of history.jsonl, where infinity is null."""
+    """What the schedule was told of an epoch; null in JSON is NaN here."""
     found = line.get("validation_loss", line.get("loss"))
-    return float(found) if isinstance(found, int | float) else math.nan
+    return float(found) if isinstance(found, float | int) else math.nan
 
 
 def replayer_of(run: Any, given: Given, call: str = "replay") -> Replayer:

@@ -44,7 +44,7 @@ MODEL, START, RUN, HISTORY, STEP_LOSSES = (
     "losses.f64",
 )
 CHECKPOINTS, STEPS, BEST = "checkpoints", "step-*.safetensors", "best.safetensors"
-GRAPHS = "graphs"
+GRAPHS, SETTINGS, BEGUN = "graphs", "settings", "begun"
 
 
 class RunFolder:
@@ -77,6 +77,7 @@ class RunFolder:
         self._told: set[str] = set()
         self._best_epoch: int | None = None  # whose weights this process has put into best.safetensors
         self._model: tuple[dict[str, Array], dict[str, Any]] = {}, {}
+        self._begun = ""  # the hash of start.safetensors: whose checkpoints these are
         self._losses: list[tuple[int, Array]] = []  # (first step, losses) that are in no file yet
         if not again:
             self._require_empty()
@@ -134,8 +135,10 @@ class RunFolder:
         text = json.dumps(plain(content), indent=2, ensure_ascii=False)
         write_whole(self.path / RUN, f"{text}\n".encode())
 
-    def begin(self, net: Module, graphs: Graphs, start: Checkpoint) -> None:
-        """start.safetensors: a checkpoint of the start, with the graphs of all that the training computes.
+    def begin(self, net: Module, graphs: Graphs, start: Checkpoint, run: Run) -> None:
+        """start.safetensors: a checkpoint of the start, the graphs of all that the training computes, its settings.
+
+        A branch has losses of steps before its start: losses.f64.
 
         Raises:
             ModelFileError: it cannot be written.
@@ -145,28 +148,37 @@ class RunFolder:
         arrays = {**start.now.values, **constants}
         stored = graphs.to_json(arrays)
         constants = {name: array for name, array in arrays.items() if name not in start.now.values}
-        write_checkpoint(self.path / START, start, constants, {**model, GRAPHS: stored})
+        about = {GRAPHS: stored, SETTINGS: plain(run.config)}
+        if run.steps["loss"]:
+            self._write_all_losses(run.steps["loss"])
+        self._begun = write_checkpoint(self.path / START, start, constants, {**model, **about})
 
-    def go_on(self, net: Module, checkpoint: Checkpoint, lines: Iterable[dict[str, Any]]) -> None:
+    def go_on(
+        self, net: Module, checkpoint: Checkpoint, lines: Iterable[dict[str, Any]], losses: list[float], begun: str
+    ) -> None:
         """Begin to write again where a checkpoint stands: what was written of later steps is taken away.
+
+        Args:
+            net: the network.
+            checkpoint: where the training goes on.
+            lines: of history.jsonl, until then.
+            losses: of the steps until then.
+            begun: the hash of start.safetensors.
 
         Raises:
             ModelFileError: the folder cannot be written to.
         """
         self.describe(net)
+        self._begun = begun
         text = "".join(f"{json.dumps(plain(line))}\n" for line in lines)
         write_whole(self.path / HISTORY, text.encode())
         self._clear(checkpoint.step)
-        losses, size = self.path / STEP_LOSSES, 8 * checkpoint.step
-        try:
-            found = losses.stat().st_size // 8 * 8 if losses.exists() else 0
-            with losses.open("ab") as file:
-                file.truncate(min(found, size))
-                file.write(np.full(max(size - found, 0) // 8, np.nan).astype("<f8").tobytes())  # not 0, a loss
-        except OSError as error:
-            raise ModelFileError(
-                f"cannot write {str(losses)!r}: {error.strerror}; the run can be resumed in a folder that is writable"
-            ) from None
+        file = self.path / STEP_LOSSES
+        if not file.exists() or file.stat().st_size != 8 * len(losses):
+            self._write_all_losses(losses)
+
+    def _write_all_losses(self, losses: list[float]) -> None:
+        write_whole(self.path / STEP_LOSSES, np.array(losses, dtype="<f8").tobytes())
 
     def _clear(self, step: int) -> None:
         """Remove checkpoints of later steps, which are damaged, and what a killed process had not finished writing."""
@@ -206,7 +218,8 @@ class RunFolder:
         folder = self.path / CHECKPOINTS
         self._try("losses.f64", self._write_losses)
         constants, model = self._model
-        write_checkpoint(folder / _name(checkpoint.step), checkpoint, constants, model)
+        file = folder / _name(checkpoint.step)
+        write_checkpoint(file, checkpoint, constants, {**model, BEGUN: self._begun})
         if checkpoint.best is not None and checkpoint.progress["best_epoch"] != self._best_epoch:
             write_tensors(folder / BEST, {**checkpoint.best, **constants}, model)
             self._best_epoch = checkpoint.progress["best_epoch"]
