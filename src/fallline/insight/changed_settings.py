@@ -75,4 +75,4 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else repr(value)
+    return MISSING if value is None else value if isinstance(value, str) else repr(value)

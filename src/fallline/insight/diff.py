@@ -185,6 +185,8 @@ class Search:
     def _equal(self, checked: str) -> Difference:
         if self.a.taken == self.b.taken:
             return self._difference("none", None, "", checked=checked)
+        if min(self.sides, key=lambda side: side.taken).stopped == "nan":
+            return self._in_step(self.last, self.last)  # which one of them could not take
         settings = among(self.settings, LENGTH)
         lengths = f"a took {self.a.taken:,} steps, b {self.b.taken:,}"
         why = f"setting {', '.join(map(str, settings))}" if settings else "one of them was ended earlier"

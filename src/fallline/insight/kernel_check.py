@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.engine.programs import COMPILED
+from fallline.errors import ArgumentError
 from fallline.insight.sides import Side
 from fallline.insight.values import compare
 from fallline.ir.graph import Node
@@ -20,7 +21,7 @@ from fallline.ir.kernel import Contraction, Reduction
 from fallline.ir.types import BATCH, bind
 from fallline.training.every_tensor import every_tensor, step_inputs
 from fallline.training.replay import Replayer
-from fallline.training.step import UPDATED
+from fallline.training.step import LOSS, UPDATED
 from fallline.training.steppers import Snapshot
 from fallline.training.tensor_names import tensor_names
 
@@ -65,6 +66,8 @@ def wrong_kernel(side: Side, before: Snapshot) -> WrongKernel | None:
     if (wrong := _against_reference(found, names, side, before.step)) is not None:
         return wrong
     kept = {name: value for node, value in found for name in names.get(id(node), ())}
+    if not np.isfinite(kept[LOSS]):
+        return None  # there is no update to compare
     after, _ = replayer.onward(before, before.step + 1)
     for name, value in after.values.items():
         if (here := kept.get(UPDATED + name)) is not None and compare(name, here, value) is not None:
@@ -80,7 +83,10 @@ def wrong_on_threads(side: Side, before: Snapshot, step: int) -> str:
         settings = replace(side.recording.settings, threads=threads)
         recording = replace(side.recording, settings=settings)
         other = Replayer(recording, side.replayer.engine, side.replayer.scores, lambda step: iter([before]), {})
-        hashes[threads] = other.onward(before, step)[0].values
+        try:
+            hashes[threads] = other.onward(before, step)[0].values
+        except ArgumentError:  # a loss that is not finite: no weights to compare
+            return ""
     apart = [t for t in THREADS[1:] if any(compare(n, hashes[1][n], v) is not None for n, v in hashes[t].items())]
     return f"{' and '.join(map(str, apart))} threads give other weights than 1" if apart else ""
 

@@ -36,6 +36,7 @@ class Side:
         first: the step that it began at: 0, or where it branched off.
         taken: how many steps it has taken, those before `first` included.
         losses: of its steps, as far as recorded, NaN elsewhere.
+        stopped: why it ended, as `Run.stopped` has it.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Side:
     first: int
     taken: int
     losses: Array
+    stopped: str
 
     @property
     def hashes(self) -> dict[int, str]:
@@ -97,7 +99,7 @@ def side_of(run: Any, given: Given, call: str, name: str) -> Side:
     recording = recording_of(stored, given, validated=False)
     replayer = Replayer.of_folder(stored, recording)
     taken = replayer.taken or 0
-    return Side(str(run), stored.config, recording, replayer, stored, stored.start.step, taken, stored.losses(taken))
+    return Side(str(run), stored.config, recording, replayer, stored, stored.start.step, taken, stored.losses(taken), str(stored.about.get("stopped")))
 
 
 def stored_run(run: Any, call: str) -> StoredRun:
@@ -125,7 +127,7 @@ def _in_memory(run: Run, call: str, name: str) -> Side:
         replayer = Replayer(run.recording, run.engine, run.scores, _moments(stored), run.hashes, taken)
     name = f"run {name}" if run.folder is None else str(run.folder)
     losses = np.array(run.steps["loss"])
-    return Side(name, run.config, run.recording, replayer, stored, start.step, taken, losses)
+    return Side(name, run.config, run.recording, replayer, stored, start.step, taken, losses, run.stopped)
 
 
 def _moments(stored: StoredRun) -> Any:
