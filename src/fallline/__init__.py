@@ -22,7 +22,9 @@ if TYPE_CHECKING:
         RunFolderError,
         ShapeError,
     )
+    from fallline.insight.diff import diff
     from fallline.insight.profile import profile
+    from fallline.insight.verify import verify
     from fallline.ops.functions import (
         absolute,
         broadcast,
@@ -75,7 +77,9 @@ _ROOMS = {
     "engine.threads": "set_threads",
     "errors": "ArgumentError DataError FalllineError GraphError KindError MissingExtraError ModelFileError "
     "RunFolderError ShapeError",
+    "insight.diff": "diff",
     "insight.profile": "profile",
+    "insight.verify": "verify",
     "ops.functions": "absolute broadcast cast clip concatenate erf exp expm1 log log1p log_softmax logsumexp matmul "
     "max maximum mean minimum one_hot relu reshape sigmoid sign softmax softplus sqrt stack stop_gradient sum take "
     "tanh transpose where",
@@ -114,6 +118,7 @@ __all__ = [
     "check_gradients",
     "clip",
     "concatenate",
+    "diff",
     "erf",
     "evaluate",
     "exp",
@@ -154,6 +159,7 @@ __all__ = [
     "tanh",
     "trace",
     "transpose",
+    "verify",
     "where",
 ]
 

@@ -77,7 +77,7 @@ def recording_of(stored: StoredRun, given: Given, validated: bool = True) -> Rec
     Args:
         stored: the run.
         given: what its folder does not hold.
-        validated: whether the validation rows are needed; where not, rows of their own need not be given.
+        validated: whether the validation rows and metrics are needed; where not, those of its own need not be given.
 
     Raises:
         RunFolderError: the run cannot be gone on with here.
@@ -89,7 +89,7 @@ def recording_of(stored: StoredRun, given: Given, validated: bool = True) -> Rec
     net = stored.network() if given.net is None else given.net
     check_network(net, call)
     try:
-        loss, settings = _loss(stored, given), _settings(config, given)
+        loss, settings = _loss(stored, given), _settings(config, given, validated)
         optimizer = optim.from_config(config["optimizer"])
         rows, held_out = _rows(stored, given, net, loss, settings, validated)
     except FalllineError:
@@ -132,13 +132,13 @@ def _unknown(outputs: Any, targets: Any) -> Any:
     raise ArgumentError("the function of this loss was not stored, only its graph; give loss=…")
 
 
-def _settings(config: Mapping[str, Any], given: Given) -> Settings:
+def _settings(config: Mapping[str, Any], given: Given, validated: bool) -> Settings:
     own = {field.name: config[field.name] for field in fields(Settings) if field.name in config}
     known = {name.name: name for name in map(metric_registry.get, metric_registry.one_or_several(given.metrics))}
     changed = {
         "schedule": schedules.from_config(config["schedule"]),
-        "metrics": tuple(_metric(name, known) for name in config["metrics"]),
-        "train_metrics": tuple(_metric(name, known) for name in config["train_metrics"]),
+        "metrics": tuple(_metric(name, known) for name in config["metrics"] if validated),
+        "train_metrics": tuple(_metric(name, known) for name in config["train_metrics"] if validated),
         "threads": given.threads,
     }
     settings = Settings(**{**own, **changed})

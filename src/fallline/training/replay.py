@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fallline.errors import ArgumentError, RunFolderError, nearest
@@ -100,7 +101,8 @@ class Replayer:
         taken: int | None = None,
     ) -> None:
         s = recording.settings
-        self.recording, self.engine, self.hashes, self.taken = recording, engine, dict(hashes), taken
+        self.recording, self.engine, self.scores = recording, engine, list(scores)
+        self.hashes, self.taken = dict(hashes), taken
         self.batches = Batches(recording.rows, s.batch_size, s.seed, s.shuffle)
         self.rates = Rates(s.schedule, self.batches.steps_per_epoch, s.epochs, scores)
         self.program = StepProgram.of(recording.graphs.step, s.dtype, shards=s.shards, engine="reference")
@@ -164,22 +166,36 @@ class Replayer:
 
     def _taken(self, start: Snapshot, step: int) -> Snapshot:
         """The state before step `step`, by taking the steps from an earlier one, whatever a checkpoint says of it."""
-        if start.step == step:
-            return self._keep(start)
-        self._stepper.restore(start)
-        losses = self._stepper.run(start.step, step - start.step)
-        if len(losses) < step - start.step:
-            raise ArgumentError(
-                f"replay: the run cannot be taken to step {step}: the loss of step {start.step + len(losses) - 1} "
-                f"is {losses[-1]}, so that the run ended there"
-            )
-        return self._keep(self._stepper.snapshot())
+        return self._keep(start if start.step == step else self.onward(start, step)[0])
 
     def _keep(self, moment: Snapshot) -> Snapshot:
         self._kept[moment.step] = moment
         if len(self._kept) > KEPT:
             del self._kept[next(iter(self._kept))]
         return moment
+
+    @property
+    def threads(self) -> int | None:
+        """How many compute a step; None where the engine does not decide it."""
+        return self._stepper.threads
+
+    def onward(self, moment: Snapshot, step: int) -> tuple[Snapshot, Array]:
+        """Take the steps from a moment up to a later step, trusting nothing that was stored in between.
+
+        Returns:
+            What there is before step `step`, and the losses of the steps taken.
+
+        Raises:
+            ArgumentError: a loss on the way is not finite.
+        """
+        self._stepper.restore(moment)
+        losses = self._stepper.run(moment.step, step - moment.step)
+        if len(losses) < step - moment.step or not np.isfinite(losses).all():
+            raise ArgumentError(
+                f"replay: the run cannot be taken to step {step}: the loss of step {moment.step + len(losses) - 1} "
+                f"is {losses[-1]}, so that the run ended there"
+            )
+        return self._stepper.snapshot(), losses
 
     def verify(self, step: int) -> int | None:
         """Compare the weights, taken on from `step`, with the next recorded hash.
