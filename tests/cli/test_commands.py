@@ -158,4 +158,7 @@ def test_help_names_every_command(cli: Callable[..., Any]) -> None:
 
 def test_what_is_no_command_is_told(cli: Callable[..., Any]) -> None:
     assert cli("trian").err.startswith("error: No such command 'trian'")
-    assert cli("train").err == "error: Missing argument 'DATA'; `fallline train --help` lists what can be given\n"
+    assert cli("train").err == (
+        "error: train needs DATA, a file or the name of a bundled set; or --resume RUN; "
+        "`fallline train --help` lists what can be given\n"
+    )

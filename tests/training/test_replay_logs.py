@@ -332,7 +332,7 @@ def test_the_steps_themselves_are_verified_not_a_checkpoint_behind_them(tmp_path
     path = tmp_path / "r" / "checkpoints" / "step-000000013.safetensors"
     found = read_checkpoint(path)
     other = {**found.now.weights, "0.bias": found.now.weights["0.bias"] + np.float32(0.001)}
-    model = {key: value for key, value in read_tensors(path)[1].items() if key in ("format", "graph")}
+    model = {key: value for key, value in read_tensors(path)[1].items() if key in ("format", "graph", "begun")}
     write_checkpoint(path, replace(found, now=replace(found.now, weights=other)), {}, model)
     assert fl.replay(tmp_path / "r", 12, X, LABELS).verified_at == 15
     with pytest.raises(fl.RunFolderError, match="gives other weights after step 15 than the run recorded"):

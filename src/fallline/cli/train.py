@@ -98,10 +98,10 @@ def _require_alone(data: str | None) -> None:
 def train(data: str | None, resume: str | None, **given: Any) -> int:
     """Train a network on DATA and write a model, a report and a run folder.
 
+    Ctrl-C ends the training with a checkpoint; --resume goes on from there, with the same result.
+
     DATA is a CSV, TSV, JSON lines, Parquet or Arrow file (also .gz), .npz or idx arrays, or the name of a
     bundled set: digits, iris, wine, breast_cancer, diabetes, penguins.
-
-    Ctrl-C ends the training with a checkpoint; --resume goes on from there, with the same result.
     """
     if resume is None and data is None:
         raise click.UsageError("train needs DATA, a file or the name of a bundled set; or --resume RUN")

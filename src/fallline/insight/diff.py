@@ -14,6 +14,7 @@ from fallline.errors import ArgumentError
 from fallline.insight.changed_settings import LENGTH, among, changed_settings, influential
 from fallline.insight.difference import Difference
 from fallline.insight.faults import Broken, broken_checkpoint, explain, unreproduced
+from fallline.insight.kernel_check import wrong_kernel
 from fallline.insight.reasons import beginning, reason
 from fallline.insight.sides import Side, side_of, state_name, stored_run
 from fallline.insight.values import Change, first_change
@@ -155,6 +156,9 @@ class Search:
         """Of the step that makes them differ: the first tensor, and why."""
         change = self._first_tensor(step)
         kind, cause, rows = reason(self.a, self.b, step, change, influential(self.settings))
+        if kind == "kernel" and change is None:  # both were computed by the same kernels, whatever recorded them
+            found = (wrong_kernel(side, side.state(step)) for side in self.sides)
+            change = next((wrong.change for wrong in found if wrong is not None), None)
         steps = [max((s for s in side.hashes if step < s <= until), default=None) for side in self.sides]
         known = [f"{side.name} after step {s:,}" for side, s in zip(self.sides, steps, strict=True) if s is not None]
         reproduced = f"; the hashes that they recorded are reproduced: {', '.join(known)}" if known else ""

@@ -218,8 +218,9 @@ class StoredRun:
         """
         file, losses = self.path / STEP_LOSSES, self.losses(checkpoint.step)
         found: list[float] = losses.tolist()
-        if checkpoint.step and not file.is_file():
-            log.warning("%s: there is no %s; the losses of the steps so far are lost.", self.path, STEP_LOSSES)
+        size = file.stat().st_size if file.is_file() else 0
+        if size < 8 * checkpoint.step:
+            log.warning("%s: %s is not whole; the losses of earlier steps are lost.", self.path, STEP_LOSSES)
             return found
         name = LossesHash()
         name.take(losses)
