@@ -147,8 +147,7 @@ def test_losses_that_were_lost_are_not_numbers(left: int, tmp_path: Path) -> Non
     assert file.stat().st_size == 8 * 20
     file.write_bytes(file.read_bytes()[:left])
     run = resumed(folder)
-    kept = left // 8
-    expected = [*quiet[:kept], *[np.nan] * (20 - kept), *quiet[20:]]
+    expected = [*[np.nan] * 20, *quiet[20:]]  # what is left of them cannot be checked
     assert np.array_equal(run.steps["loss"], expected, equal_nan=True)
     assert np.array_equal(np.fromfile(file, "<f8"), expected, equal_nan=True)
     assert list(differences(tmp_path / "quiet", folder, losses_lost=True)) == []

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -211,7 +212,7 @@ class StoredRun:
         return losses
 
     def losses_until(self, checkpoint: Checkpoint) -> list[float]:
-        """The losses of the steps before a checkpoint; NaN where losses.f64 is gone, of which a warning tells.
+        """The losses of the steps before a checkpoint; NaN where losses.f64 is not whole, of which a warning tells.
 
         Raises:
             RunFolderError: the file holds other losses than the checkpoint was written after.
@@ -221,7 +222,7 @@ class StoredRun:
         size = file.stat().st_size if file.is_file() else 0
         if size < 8 * checkpoint.step:
             log.warning("%s: %s is not whole; the losses of earlier steps are lost.", self.path, STEP_LOSSES)
-            return found
+            return [math.nan] * checkpoint.step  # what is left of them cannot be checked
         name = LossesHash()
         name.take(losses)
         if name.name != checkpoint.progress.get("losses"):
