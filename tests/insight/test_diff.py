@@ -2,7 +2,6 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,12 @@ def train(x: Array | None = None, y: Array | None = None, *, network_seed: int =
     net = change.pop("net", None) or nn.Sequential(
         nn.Linear(4, 5), nn.Tanh(), nn.Dropout(0.1), nn.Linear(5, 3), seed=network_seed
     )
-    options: dict[str, Any] = {"optimizer": optim.SGD(lr=0.1, momentum=0.9), "epochs": 4, "batch_size": BATCH, "seed": 5}
+    options: dict[str, Any] = {
+        "optimizer": optim.SGD(lr=0.1, momentum=0.9),
+        "epochs": 4,
+        "batch_size": BATCH,
+        "seed": 5,
+    }
     return fl.fit(net, given_x if x is None else x, given_y if y is None else y, **{**options, **change})
 
 
@@ -124,7 +128,11 @@ def test_a_changed_row_is_numbered_as_in_the_data_that_were_given() -> None:
 def test_another_number_of_rows() -> None:
     x, y = data()
     found = fl.diff(train(), train(x[:-1], y[:-1]))
-    assert (found.kind, found.step) == ("data", 0)
+    orders = [batch_order(rows, 5, 0).tolist() for rows in (ROWS, ROWS - 1)]
+    first = next(
+        step for step in range(PER_EPOCH) if orders[0][: (step + 1) * BATCH] != orders[1][: (step + 1) * BATCH]
+    )
+    assert (found.kind, found.step) == ("data", first)
     assert found.cause == "the training data: 40 rows → 39 rows"
 
 
@@ -137,7 +145,7 @@ def test_another_number_of_rows() -> None:
         (
             {"optimizer": optim.SGD(lr=0.1, momentum=0.8)},
             1,
-            "0.weight/broadcast in gradient descent",
+            "0.weight/constant in gradient descent",
             "setting optimizer.momentum 0.9 → 0.8",
         ),
         ({"clip_norm": 0.1}, 0, "updated velocity of 0.weight", "setting clip_norm not set → 0.1"),
@@ -296,7 +304,8 @@ def test_a_recorded_hash_that_the_run_itself_does_not_give() -> None:
     run, other = train(), train()
     other.hashes[4 * PER_EPOCH] = "0" * 32
     found = fl.diff(run, other)
-    assert (found.kind, found.step, found.tensor) == ("fault", 4 * PER_EPOCH - 1, None)
+    assert (found.kind, found.since, found.step, found.tensor) == ("fault", 0, 4 * PER_EPOCH - 1, None)
+    assert found.sentence == "The first step that differs is one of 0 to 19 (steps are numbered from 0)."
     assert "the steps 0 to 19 of run b, taken again, do not give the hash" in found.cause
 
 
@@ -327,23 +336,39 @@ def test_folders_of_other_data(tmp_path: Path) -> None:
 # A defect of the compiler.
 
 
-def test_a_miscompiled_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+SUBTRACT, FMA = LlvmEmitter.subtract, LlvmEmitter.fma
+MISTAKES: dict[str, tuple[str, Any, str]] = {
+    "the wrong way round, which makes the loss NaN": ("subtract", lambda e, a, b: SUBTRACT(e, b, a), "1/tanh (tanh)"),
+    "of another sign": ("fma", lambda e, a, b, c: FMA(e, e.negate(a), b, c), "0/matmul (matmul)"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_miscompiled_kernel(monkeypatch: pytest.MonkeyPatch, mistake: str) -> None:
+    name, instruction, tensor = MISTAKES[mistake]
     right = train()
-    subtract: Callable[..., Any] = LlvmEmitter.subtract
     with monkeypatch.context() as patch:
-        patch.setattr(LlvmEmitter, "subtract", lambda emitter, a, b: subtract(emitter, b, a))
+        patch.setattr(LlvmEmitter, name, instruction)
         patch.setattr(compiled, "_kept", OrderedDict())
         wrong = train()
-        found = fl.diff(right, wrong)
-        assert found.kind == "kernel"
-        assert (found.step, found.tensor) == (0, "loss/subtract")
-        assert "the kernel that computes loss/subtract (subtract) is wrong" in found.cause
-        assert "This is a defect of Fallline" in found.cause
-    # computed by the right kernels again, the other run is the one that is not reproduced
+        for found in (fl.diff(right, wrong), fl.diff(wrong, right)):
+            assert (found.kind, found.step) == ("kernel", 0)
+            assert f"the kernel that computes {tensor} is wrong: its result is up to " in found.cause
+            assert "away from the reference walk, where at most " in found.cause
+            assert "This is a defect of Fallline" in found.cause
+
+
+def test_a_run_that_a_miscompiled_kernel_has_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    # computed by the right kernels again, it is not reproduced
+    right = train()
+    with monkeypatch.context() as patch:
+        patch.setattr(LlvmEmitter, "fma", MISTAKES["of another sign"][1])
+        patch.setattr(compiled, "_kept", OrderedDict())
+        wrong = train()
     monkeypatch.setattr(compiled, "_kept", OrderedDict())
-    later = fl.diff(right, wrong)
-    assert later.kind == "fault"
-    assert "of run b, taken again, do not give the hash" in later.cause
+    found = fl.diff(right, wrong)
+    assert (found.kind, found.step) == ("fault", 0)  # its first loss was another one
+    assert "of run b, taken again, do not give the hash" in found.cause
 
 
 # What cannot be done.
@@ -351,7 +376,9 @@ def test_a_miscompiled_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_refused(tmp_path: Path) -> None:
     run = train(run_dir=tmp_path / "a")
-    with pytest.raises(fl.KindError, match=r"diff: a run must be a Run, as fl.fit returns it, or a run's folder; found 3"):
+    with pytest.raises(
+        fl.KindError, match=r"diff: a run must be a Run, as fl.fit returns it, or a run's folder; found 3"
+    ):
         fl.diff(run, 3)
     with pytest.raises(fl.ArgumentError, match=r"diff: the run folder '.*a' holds no data: give x and y"):
         fl.diff(tmp_path / "a", run)

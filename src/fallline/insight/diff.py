@@ -13,7 +13,7 @@ from typing import Any
 from fallline.errors import ArgumentError
 from fallline.insight.changed_settings import LENGTH, among, changed_settings, influential
 from fallline.insight.difference import Difference
-from fallline.insight.faults import Broken, broken_checkpoint, explain, unreproduced
+from fallline.insight.faults import Broken, broken_checkpoint, explain, shown_at, unreproduced
 from fallline.insight.reasons import beginning, reason
 from fallline.insight.sides import Side, side_of, state_name, stored_run
 from fallline.insight.values import Change, first_change
@@ -175,12 +175,14 @@ class Search:
     def _broken(self, found: Broken) -> Difference:
         """A run that its own replay does not reproduce."""
         kind, cause, change = explain(found, self.a if found.side is self.b else self.b)
-        step = found.before if kind == "kernel" else found.after - 1
+        step, since = shown_at(found)
+        if kind == "kernel":
+            step, since = found.before, None
         checked = (
             f"{found.side.name}, taken again from step {found.before:,} on: what it recorded after step "
             f"{found.after:,} is not reproduced"
         )
-        return self._difference(kind, step, cause, found.change or change, checked=checked)
+        return self._difference(kind, step, cause, found.change or change, since=since, checked=checked)
 
     def _equal(self, checked: str) -> Difference:
         if self.a.taken == self.b.taken:

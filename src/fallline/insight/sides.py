@@ -99,7 +99,17 @@ def side_of(run: Any, given: Given, call: str, name: str) -> Side:
     recording = recording_of(stored, given, validated=False)
     replayer = Replayer.of_folder(stored, recording)
     taken = replayer.taken or 0
-    return Side(str(run), stored.config, recording, replayer, stored, stored.start.step, taken, stored.losses(taken), str(stored.about.get("stopped")))
+    return Side(
+        str(run),
+        stored.config,
+        recording,
+        replayer,
+        stored,
+        stored.start.step,
+        taken,
+        stored.losses(taken),
+        str(stored.about.get("stopped")),
+    )
 
 
 def stored_run(run: Any, call: str) -> StoredRun:
