@@ -33,3 +33,26 @@ def test_the_tree_is_the_one_that_the_docstring_draws() -> None:
 )
 def test_nearest(name: str, options: list[str], text: str) -> None:
     assert errors.nearest(name, options) == text
+
+
+def test_a_sentence_is_cut_and_moves_no_cursor() -> None:
+    long = str(fl.DataError(f"row 3: found {'x' * 10**6}. Correct it."))
+    assert long.startswith("row 3: found xxx")
+    assert long.endswith("xxx. Correct it.")
+    assert len(long) <= errors.MOST_LETTERS
+    assert str(fl.ArgumentError("the name\x1b[2J \ud800\nis red")) == "the name\\x1b[2J \\ud800\nis red"
+    assert str(fl.KindError("größer als 3 × 4 → ok")) == "größer als 3 × 4 → ok"
+
+
+@pytest.mark.parametrize(
+    ("problem", "text"),
+    [
+        (ValueError("bad\nsecond line"), "bad"),
+        (KeyError(), "KeyError"),
+        ("", ""),
+        ("a\x00b", "a\\x00b"),
+        ("x" * 400, "x" * 299 + "…"),
+    ],
+)
+def test_what_others_say_becomes_a_line(problem: object, text: str) -> None:
+    assert errors.told(problem) == text

@@ -17,9 +17,21 @@ A message is one or two sentences: what was asked, what was required, what was f
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MOST_LETTERS = 2000
+
 
 class FalllineError(Exception):
-    """The root: `except fallline.FalllineError` catches whatever Fallline raises on purpose."""
+    """The root: `except fallline.FalllineError` catches whatever Fallline raises on purpose.
+
+    Its text quotes files, which may hold anything: a cell of a million letters is cut, and what would move a
+    terminal's cursor is written as an escape.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if len(text) > MOST_LETTERS:
+            text = f"{text[: MOST_LETTERS - 500]} … {text[-400:]}"
+        return "\n".join(map(_printable, text.split("\n")))
 
 
 class ArgumentError(FalllineError, ValueError):
@@ -56,6 +68,27 @@ class GraphError(FalllineError):
 
 class CompileError(FalllineError):
     """A program cannot be compiled. This is a defect of Fallline; engine="reference" trains without compiling."""
+
+
+def told(problem: object, most: int = 300) -> str:
+    """What a file or another library says, as one printable line of at most so many letters.
+
+    A file may hold anything, also what would move a terminal's cursor; the sentence that quotes it stays readable.
+
+    >>> told("bad type: \\x1b[2J\\nsecond line")
+    'bad type: \\\\x1b[2J'
+    """
+    first = next(iter(str(problem).splitlines()), "")
+    if not first and isinstance(problem, BaseException):
+        first = type(problem).__name__
+    plain = _printable(first[: most + 1])
+    return plain if len(plain) <= most else f"{plain[: most - 1]}…"
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

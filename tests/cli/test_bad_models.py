@@ -10,6 +10,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from fallline import nn
+from fallline.nn.model_file import read_tensors, write_tensors
 
 TINY = ("--hidden", "4", "--epochs", "1")
 Refused = Callable[..., str]
@@ -99,3 +100,44 @@ def test_predictions_go_nowhere_but_where_they_can(refused: Refused, shop: Path,
         "cannot write 'no/such/file.csv': No such file or directory; choose a folder that exists, is writable and has "
         "1 MB free"
     )
+
+
+def with_weights(models: dict[str, Path], tmp_path: Path, value: float) -> Path:
+    """The model of kinds with all its weights alike."""
+    arrays, metadata = read_tensors(models["kind"] / "model.safetensors")
+    write_tensors(tmp_path / "odd.safetensors", {k: np.full_like(v, value) for k, v in arrays.items()}, metadata)
+    return Path("odd.safetensors")
+
+
+def test_a_model_that_gives_no_numbers(refused: Refused, shop: Path, models: dict[str, Path], tmp_path: Path) -> None:
+    """Its largest output would be a class, and no better than any."""
+    for value in (np.nan, np.inf, -3e38):
+        odd = with_weights(models, tmp_path, value)
+        for command in ("predict", "evaluate", "check"):
+            assert refused(command, odd, shop) == (
+                "the model gives no number for shop.csv, row 1 (line 2): its weights are not finite or far too large, "
+                "because its training diverged or its file is damaged; train again with a smaller learning rate"
+            )
+
+
+def test_numbers_of_encoders_that_no_float_holds(
+    refused: Refused, shop: Path, models: dict[str, Path], tmp_path: Path
+) -> None:
+    _, metadata = read_tensors(models["kind"] / "model.safetensors")
+    table = metadata["table"]
+    table["encoder"]["columns"][0]["mean"] = 10**400
+    said = refused("predict", changed(models, tmp_path, table=table), shop)
+    assert "has 'mean' 1000000000000000000000000000000000000000, which cannot be" in said
+    table["encoder"]["columns"][0] = {**table["encoder"]["columns"][0], "mean": 1.5, "name": "\ud800"}
+    assert "its metadata are damaged" in refused("predict", changed(models, tmp_path, table=table), shop)
+
+
+def test_training_from_weights_that_overflow(
+    cli: Callable[..., Any], shop: Path, models: dict[str, Path], tmp_path: Path, recwarn: Any
+) -> None:
+    odd = with_weights(models, tmp_path, -3e38)
+    code, _, err = cli(*training(shop, "kind", "--drop", "price", "--init", odd, "--quiet", "--out", "run"))
+    assert code == 2
+    assert err.startswith("error: the loss became nan at step 0")
+    assert err.count("\n") == 1
+    assert not recwarn.list

@@ -126,6 +126,26 @@ def test_runs_are_listed_the_latest_last_and_damaged_ones_told(
     assert cli("runs", "runs/shop-1").out.startswith("no runs in runs/shop-1; make one: ")
 
 
+def test_a_run_that_lies_is_listed_on_one_line(cli: Callable[..., Any]) -> None:
+    """What is of another type, or would move a terminal's cursor, or is no number, is not shown as it stands."""
+    odd = [
+        '{"data": "\\u001b[2Ja\\nb", "target": ["y"], "metric": "rmse", "score": NaN, "epochs": [3]}',
+        '{"metric": "accuracy", "score": 1' + "0" * 400 + ', "epochs": true, "created": {}}',
+        '{"data": "half \\ud800"}',
+        "[" * 100_000,
+    ]
+    for number, text in enumerate(odd):
+        Path("runs", str(number)).mkdir(parents=True)
+        Path("runs", str(number), "run.json").write_text(text, encoding="utf-8")
+    code, out, err = cli("runs")
+    assert (code, err, out.count("\n")) == (0, "", 5)
+    assert out.replace("\n", "").isprintable()
+    assert out.count("run.json is damaged") == 2
+    first, second, *_ = (json.loads(line) for line in cli("runs", "--json").out.splitlines())
+    assert (first["data"], first["target"], first["metric"]) == ("\\x1b[2Ja", "", "rmse")
+    assert (first["score"], first["epochs"]) == (second["score"], second["epochs"]) == (None, None)
+
+
 def test_help_names_every_command(cli: Callable[..., Any]) -> None:
     code, out, _ = cli("--help")
     assert code == 0
@@ -138,4 +158,7 @@ def test_help_names_every_command(cli: Callable[..., Any]) -> None:
 
 def test_what_is_no_command_is_told(cli: Callable[..., Any]) -> None:
     assert cli("trian").err.startswith("error: No such command 'trian'")
-    assert cli("train").err == "error: Missing argument 'DATA'; `fallline train --help` lists what can be given\n"
+    assert cli("train").err == (
+        "error: train needs DATA, a file or the name of a bundled set; or --resume RUN; "
+        "`fallline train --help` lists what can be given\n"
+    )

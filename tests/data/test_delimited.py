@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fallline.data.sources import read_table
@@ -54,6 +54,9 @@ def test_a_table_written_in_any_dialect_is_read_back(
     for word, number, count in zip(texts, numbers, whole, strict=True):
         writer.writerow([mark if word is None else word, mark if number is None else repr(number), count])
     content = text.getvalue().encode(encoding, errors="strict") + (trailing.encode() if encoding != "utf-16" else b"")
+    seen_as_utf8 = content.decode("utf-8", errors="replace")
+    ambiguous = encoding == "cp1252" and "\ufffd" not in seen_as_utf8  # the bytes of "Â¡" are also those of "¡"
+    assume(not ambiguous or seen_as_utf8 == text.getvalue() + trailing)
     with tempfile.TemporaryDirectory() as folder:
         name = write(Path(folder), gzip.compress(content) if packed else content, "t.csv.gz" if packed else "t.csv")
         table = read_table(name, header=header)

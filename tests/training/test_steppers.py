@@ -22,9 +22,9 @@ from fallline import nn, optim
 from fallline.engine.reference import ReferenceProgram
 from fallline.errors import CompileError
 from fallline.ir.types import BATCH
+from fallline.ops.finite import is_finite
 from fallline.training.batches import Batches
 from fallline.training.callbacks import wants_steps
-from fallline.training.nonfinite import is_bad
 from fallline.training.pace import Pace
 from fallline.training.step import Rows, StepProgram
 from fallline.training.steppers import CompiledStepper, ReferenceStepper, Snapshot, Stepper
@@ -73,6 +73,9 @@ class WalkedEpochs:
             if not math.isfinite(losses[-1]):
                 break
         return np.array(losses)
+
+    def views(self) -> Any:
+        return self.state.values()
 
     def _computed(self, number: int, rows: Array, scalars: Array) -> dict[str, Array]:
         data = {name: array[rows] for name, array in self.rows.items()}
@@ -472,10 +475,10 @@ def test_who_wants_steps() -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_numbers_that_are_not_finite_are_found_and_large_ones_are_not(dtype: type) -> None:
     array = np.full((3, 4, 5), np.finfo(dtype).max, dtype=dtype)
-    assert not is_bad(array), "though the sum of its squares is infinite"
+    assert is_finite(array), "though the sum of its squares is infinite"
     for bad in (math.nan, math.inf, -math.inf):
         array[1, 2, 3] = bad
-        assert is_bad(array)
-        assert is_bad(array[1:, ::2].T)
-    assert not is_bad(np.zeros((0, 3), dtype=dtype))
-    assert not is_bad(np.array([1, 2]))
+        assert not is_finite(array)
+        assert not is_finite(array[1:, ::2].T)
+    assert is_finite(np.zeros((0, 3), dtype=dtype))
+    assert is_finite(np.array([1, 2]))

@@ -31,6 +31,7 @@ def check(model: str, data: str, no_header: bool, as_json: bool) -> int:
     table = table.select(list(range(min(len(table), ROWS))))
     matrix = opened.encoder.transform(table)
     targets = opened.target.encode(table.column(opened.target.name), table.place)
+    opened.outputs(table)  # refuses a model that gives no numbers
     report = check_gradients(opened.network, matrix, targets, loss=opened.loss)
     if as_json:
         told = ("ok", "max_error", "tolerance", "loss", "float32_digits", "difference_digits")

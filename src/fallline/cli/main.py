@@ -6,11 +6,14 @@ Exit codes: 0 done, 2 the user's mistake (one clear sentence), 1 our fault, 130 
 import io
 import logging
 import os
+import signal
 import sys
 import traceback
 from typing import Any
 
 import click
+
+from fallline.training.signals import interruptible
 
 # The products of a table's network are small: one thread is as fast as many, does not suffer from busy
 # neighbours, and makes the result independent of the number of cores. NumPy reads this when it is loaded.
@@ -76,15 +79,16 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(arguments: list[str] | None) -> int:
     try:
         _add_commands()
-        result: Any = cli.main(args=arguments, prog_name="fallline", standalone_mode=False)
+        with interruptible():
+            result: Any = cli.main(args=arguments, prog_name="fallline", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as nothing:
         nothing.show()
         return nothing.exit_code
     except click.ClickException as mistake:
         return _report_usage(mistake)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as stop:
         click.echo("interrupted", err=True)
-        return 130
+        return 128 + int(getattr(stop.__cause__ or stop, "number", signal.SIGINT))
     except Exception as error:
         return _report(error)
     return result if isinstance(result, int) else 0

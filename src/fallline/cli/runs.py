@@ -47,19 +47,32 @@ def _found(folder: Path) -> list[dict[str, Any]]:
         if content is None:
             content = {"stopped": "run.json is damaged"}
         for key in ("data", "target", "created", "stopped"):
-            entry[key] = str(content.get(key, ""))
-        for key in ("metric", "score", "epochs"):
-            entry[key] = content.get(key)
-        if not isinstance(entry["score"], int | float) or not isinstance(entry["metric"], str):
-            entry["score"] = None
+            entry[key] = _text(content.get(key))
+        entry["metric"] = _text(content.get("metric")) or None
+        entry["score"] = _number(content.get("score")) if entry["metric"] else None
+        entry["epochs"] = _number(content.get("epochs"))
         listed.append(entry)
     return sorted(listed, key=lambda run: (run["created"], run["run"]))
+
+
+def _text(value: Any) -> str:
+    """A text or number in one printable line; nothing for anything else."""
+    from fallline.errors import told
+
+    return told(value, 1000) if isinstance(value, str | int | float) else ""
+
+
+def _number(value: Any) -> float | None:
+    """A number that is finite; None for anything else."""
+    known = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+    return value if known else None
 
 
 def _content(path: Path) -> dict[str, Any] | None:
     """A run.json; None where it is damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        json.dumps(content, ensure_ascii=False).encode()  # an escape such as \ud800 alone is no letter
     except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None

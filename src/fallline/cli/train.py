@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 
 def _numbers(context: Any, parameter: Any, text: str | None) -> tuple[int, ...] | None:
@@ -42,8 +43,29 @@ def _fraction_or_file(context: Any, parameter: Any, text: str) -> float | str:
     return share
 
 
+WITH_RESUME = ("data", "resume", "threads", "quiet", "as_json", "profile")
+
+
+def _require_alone(data: str | None) -> None:
+    """Refuse, beside --resume, what the run decides itself."""
+    context = click.get_current_context()
+    given = [
+        parameter
+        for parameter in context.command.params
+        if context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+    ]
+    names = [parameter.opts[0] for parameter in given if parameter.name not in WITH_RESUME]
+    if data is not None:
+        names.insert(0, data)
+    if names:
+        raise click.UsageError(
+            f"--resume takes data and settings from the run, so {names[0]} cannot be given beside it; only --threads, "
+            "--quiet, --json and --profile can"
+        )
+
+
 @click.command(short_help="Train a network on a table.")
-@click.argument("data")
+@click.argument("data", required=False)
 @click.option("--target", help="The column to predict: a name, a number from 1, or last.")
 @click.option("--task", type=click.Choice(["auto", "classification", "regression"]), default="auto", show_default=True)
 @click.option(
@@ -69,20 +91,27 @@ def _fraction_or_file(context: Any, parameter: Any, text: str) -> float | str:
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of each step; by default what its work is worth.")
 @click.option("--shards", type=click.IntRange(min=1), default=1, show_default=True, help="Slices of a batch's sums.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder to make; runs/NAME-1, … by default.")
+@click.option("--resume", metavar="RUN", help="Go on with the run in this folder, which needs nothing else.")
 @click.option("--profile", is_flag=True, help="Show what each kernel of a step takes, after training.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON and nothing else.")
-def train(data: str, **given: Any) -> int:
+def train(data: str | None, resume: str | None, **given: Any) -> int:
     """Train a network on DATA and write a model, a report and a run folder.
+
+    Ctrl-C ends the training with a checkpoint; --resume goes on from there, with the same result.
 
     DATA is a CSV, TSV, JSON lines, Parquet or Arrow file (also .gz), .npz or idx arrays, or the name of a
     bundled set: digits, iris, wine, breast_cancer, diabetes, penguins.
     """
+    if resume is None and data is None:
+        raise click.UsageError("train needs DATA, a file or the name of a bundled set; or --resume RUN")
+    if resume is not None:
+        _require_alone(data)
     if given["threads"] is not None and "numpy" not in sys.modules:  # NumPy's BLAS reads it when it is loaded
         os.environ["OPENBLAS_NUM_THREADS"] = str(given["threads"])
     from fallline.cli.train_job import TrainJob
 
-    job = TrainJob(data, given)
+    job = TrainJob(str(data), given) if resume is None else TrainJob.resumed(resume, given)
     result = job.run()
     if given["as_json"]:
         click.echo(json.dumps(job.summary(result)))

@@ -11,12 +11,14 @@ from fallline.cli import show, train_text
 from fallline.data.sources import read_table
 from fallline.data.table import Table
 from fallline.errors import ArgumentError, CompileError, RunFolderError
+from fallline.tables.again import began_with, given_of_run, header_of, table_options, to_store
 from fallline.tables.columns import guess_target
 from fallline.tables.model import TableModel, load
 from fallline.tables.prepare import Prepared, TableOptions, prepare
 from fallline.tables.train import TableRun, make_optimizer, plan_table, require_settings, train_table
 from fallline.training.plan import Plan
 from fallline.training.progress import Silent, Terminal
+from fallline.training.run_reader import StoredRun
 
 STOPPED = {
     "epochs": "all epochs are done",
@@ -32,33 +34,37 @@ USUAL = (("task", "auto"), ("validation", 0.2), ("seed", 0), ("shards", 1))
 class TrainJob:
     """One call of `fallline train`."""
 
-    def __init__(self, data: str, given: Mapping[str, Any]) -> None:
-        self.data, self.given = data, given
+    def __init__(self, data: str, given: Mapping[str, Any], again: StoredRun | None = None) -> None:
+        self.data, self.given, self.again = data, given, again
         self.silent = bool(given["quiet"] or given["as_json"])
         self.console = show.console(self.silent)
         self.folder = self._choose_folder()
         self.planned: Plan | None = None
 
+    @classmethod
+    def resumed(cls, folder: str, given: Mapping[str, Any]) -> "TrainJob":
+        """The job that goes on with a run: its data and options come from its folder, how to show it from the call."""
+        stored = StoredRun(folder, "train --resume")
+        stored.require_contract()
+        data, known = given_of_run(stored)
+        shown = {name: given[name] for name in ("quiet", "as_json", "profile")}
+        threads = given["threads"] or known["threads"]
+        return cls(data, {**known, **shown, "threads": threads, "out": stored.path}, stored)
+
     def run(self) -> TableRun:
         """Read, decide, train, score, report."""
-        header = False if self.given["no_header"] else None
-        _require_new(self.folder)
-        table = read_table(self.data, header)
+        if self.again is None:
+            _require_new(self.folder)
+        table = read_table(self.data, header_of(self.given))
         target = self._target(table)
-        options = self._options(header)
+        options = table_options(self.given, self._init())
         prepared = prepare(table, target, options)
         require_settings(prepared, options)
         if not self.silent:
             self._show(table, prepared, options)
-        about = {
-            "data": self.data,
-            "target": prepared.target,
-            "task": prepared.task,
-            "created": _now(),
-            "command": show.command("train", *_words(self.data, self.given)),
-        }
+        about = self._about(prepared) if self.again is None else dict(self.again.made_by)
         view = Silent() if self.silent else Terminal() if self.console.is_terminal else Silent()
-        result = train_table(prepared, options, folder=self.folder, about=about, progress=view)
+        result = train_table(prepared, options, folder=self.folder, about=about, progress=view, again=self.again)
         self._finish(result)
         return result
 
@@ -99,32 +105,22 @@ class TrainJob:
             f"{columns}{more}\n{reason}; try:\n  {show.command('train', self.data, '--target', guess)}"
         )
 
-    def _options(self, header: bool | None) -> TableOptions:
-        given = self.given
-        validation = given["validation"]
-        if isinstance(validation, str):
-            validation = read_table(validation, header)
-        return TableOptions(
-            task=given["task"],
-            validation=validation,
-            test=None if given["test_file"] is None else read_table(given["test_file"], header),
-            drop=given["drop"],
-            hidden=given["hidden"],
-            activation=given["activation"],
-            dropout=given["dropout"],
-            optimizer=given["optimizer"],
-            learning_rate=given["lr"],
-            schedule=given["schedule"],
-            batch_size=given["batch"],
-            epochs=given["epochs"],
-            patience=given["patience"],
-            class_weight=given["class_weight"],
-            weight_column=given["weight_column"],
-            init=None if given["init_model"] is None else _table_model(given["init_model"]),
-            seed=given["seed"],
-            threads=given["threads"],
-            shards=given["shards"],
-        )
+    def _about(self, prepared: Prepared) -> dict[str, Any]:
+        """What run.json and the model file say of where they come from."""
+        return {
+            "data": self.data,
+            "target": prepared.target,
+            "task": prepared.task,
+            "created": _now(),
+            "command": show.command("train", *_words(self.data, self.given)),
+            **to_store(self.data, self.given),
+        }
+
+    def _init(self) -> TableModel | None:
+        """The model that training starts from."""
+        if self.again is not None:
+            return None if self.given["init_model"] is None else began_with(self.again)
+        return None if self.given["init_model"] is None else _table_model(self.given["init_model"])
 
     def _show(self, table: Table, prepared: Prepared, options: TableOptions) -> None:
         """What was understood, and what is about to happen."""
@@ -168,6 +164,8 @@ class TrainJob:
         if run.stopped == "nan":
             slower = {**self.given, "lr": f"{prepared.recipe.learning_rate / 10:g}"}
             words = ["train", *_words(self.data, slower)]
+        elif run.stopped == "interrupted":
+            words = ["train", "--resume", str(self.folder)]
         else:
             words = ["predict", str(model), self.data, *(["--no-header"] if self.given["no_header"] else [])]
         show.print_next(self.console, *words)

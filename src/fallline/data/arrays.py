@@ -2,7 +2,7 @@
 
 import gzip
 import re
-import zipfile
+import warnings
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from fallline.data.objects import Place, clean_texts, column_from_values
 from fallline.data.table import Column, Table
-from fallline.errors import DataError
+from fallline.errors import DataError, told
 
 _INPUTS = ("x", "X", "x_train", "X_train", "features", "data", "images")
 _TARGETS = ("y", "Y", "y_train", "Y_train", "target", "targets", "labels", "label")
 _IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+_MOST_AXES = 8
 _IDX_NAME = re.compile(r"(idx\d[-.]u?byte|\.idx\d?)(\.gz)?$", re.IGNORECASE)
 
 
@@ -41,17 +42,33 @@ def read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
     if is_idx(file):
         return _idx_with_labels(file)
     try:
-        with open(file, "rb") as opened:
-            loaded = np.load(opened, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return {"x": loaded}
-            with loaded:
-                return {name: loaded[name] for name in loaded.files}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as problem:
+        with open(file, "rb") as opened, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers by Python 2
+            arrays = _loaded(opened)
+    except PermissionError:
+        raise
+    except Exception as problem:  # NumPy's and zipfile's readers fail in a dozen ways, also with a TokenError
         raise DataError(
-            f"{path} cannot be read as NumPy arrays ({problem}): save it again with numpy.savez, with plain "
+            f"{path} cannot be read as NumPy arrays ({_plainly(problem)}): save it again with numpy.savez, with plain "
             f"numbers or text and no Python objects."
         ) from None
+    other = next((name for name, values in arrays.items() if not isinstance(values, np.ndarray)), None)
+    if other is not None:
+        raise DataError(f"{path} holds {other!r:.100}, which is no array: save it again with numpy.savez.")
+    return arrays
+
+
+def _loaded(opened: Any) -> dict[str, Any]:
+    loaded = np.load(opened, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        return {"x": loaded}
+    with loaded:
+        return {name: loaded[name] for name in loaded.files}
+
+
+def _plainly(problem: Exception) -> str:
+    """A failure in words; where Python's parser speaks, its words are not for people."""
+    return "its header is damaged" if "malformed node" in str(problem) else told(problem)
 
 
 def read_array_file(path: Path, source: str) -> Table:
@@ -62,6 +79,8 @@ def read_array_file(path: Path, source: str) -> Table:
     notices: list[str] = []
     if inputs is None:
         return _named_arrays(arrays, source)
+    if arrays[inputs].dtype.names is not None:
+        return table_from_array(arrays[inputs], source)
     columns = matrix_columns(arrays[inputs], source)
     rest = [name for name in arrays if name not in (inputs, targets)]
     if rest:
@@ -85,6 +104,8 @@ def read_array_file(path: Path, source: str) -> Table:
 def table_from_array(array: NDArray[Any], source: str = "the array") -> Table:
     """The table of an array: a structured one by its fields, any other with a row for each entry of axis 0."""
     if array.dtype.names is not None:
+        if array.size == 0:
+            raise DataError(f"{source} has the shape {array.shape}: there is no row to read.")
         if array.ndim != 1:
             raise DataError(f"{source} needs one axis, as a structured array; it has the shape {array.shape}.")
         fields = {name: array[name] for name in array.dtype.names}
@@ -115,14 +136,16 @@ def column_from_array(values: NDArray[Any], name: str, place: Place) -> Column:
     if kind == "i" or (kind == "u" and (values.size == 0 or int(values.max()) < 2**63)):
         return values.astype(np.int64)
     if kind in "fu":
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             return values.astype(np.float64)
     if kind == "M":
         return values.astype("datetime64[us]")
     if kind == "m":  # a span of time, in seconds
         micro = values.astype("timedelta64[us]")
         return np.where(np.isnat(micro), np.nan, micro.astype(np.int64) / 1e6)
-    if kind in "UT":
+    if kind == "U":
+        return clean_texts(_letters(values, name, place))
+    if kind == "T":
         return clean_texts(values.tolist())
     if kind == "S":
         return clean_texts([cell.decode("utf-8", errors="replace") for cell in values.tolist()])
@@ -131,12 +154,26 @@ def column_from_array(values: NDArray[Any], name: str, place: Place) -> Column:
     raise DataError(f"{place(0)}, column {name!r}: values of type {values.dtype} have no meaning in a table.")
 
 
+def _letters(values: NDArray[Any], name: str, place: Place) -> list[str]:
+    """NumPy's text as Python's; a file may hold numbers there that are no letters."""
+    if values.size and values.itemsize:
+        codes = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("=")).view(np.uint32)
+        if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any():
+            raise DataError(
+                f"{place(0)}, column {name!r}: its text holds numbers that are no letters: the data are damaged."
+            )
+    words: list[str] = values.tolist()
+    return words
+
+
 def _rows_of(source: str) -> Place:
     return lambda row: f"{source}, row {row + 1}"
 
 
 def _named_arrays(arrays: Mapping[str, NDArray[Any]], source: str) -> Table:
     """Arrays of one axis and one length as columns by their names."""
+    if arrays and all(values.size == 0 for values in arrays.values()):
+        raise DataError(f"{source} holds arrays without values: there is no row to read.")
     if arrays and all(values.ndim == 1 for values in arrays.values()) and len({len(v) for v in arrays.values()}) == 1:
         return Table({name: column_from_array(v, name, _rows_of(source)) for name, v in arrays.items()}, source)
     shown = ", ".join(f"{name} {values.shape}" for name, values in arrays.items()) or "none"
@@ -172,13 +209,17 @@ def _read_idx(path: Path) -> NDArray[Any]:
         try:
             data = gzip.decompress(data)
         except (EOFError, zlib.error, OSError) as problem:
-            raise DataError(f"{path} cannot be decompressed ({problem}): it is damaged or cut short.") from None
+            raise DataError(f"{path} cannot be decompressed ({told(problem)}): it is damaged or cut short.") from None
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _IDX_TYPES or data[3] == 0:
         raise DataError(
             f"{path} is no idx file: it begins with {data[:4].hex(' ') or 'nothing'}, not with 00 00, "
             f"a type and a size."
         )
     dtype, axes = np.dtype(_IDX_TYPES[data[2]]), data[3]
+    if axes > _MOST_AXES:
+        raise DataError(
+            f"{path} announces an array of {axes} axes, and {_MOST_AXES} at most can be read: it is damaged."
+        )
     shape = tuple(int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(axes))
     begin, count = 4 + 4 * axes, int(np.prod(np.asarray(shape, dtype=object)))
     if len(data) != begin + count * dtype.itemsize:

@@ -22,9 +22,12 @@ from fallline.data.dialect import Dialect, column_names, is_blank, looks_like_he
 from fallline.data.spelling import MISSING_MARKS
 from fallline.data.table import Column, Table
 from fallline.data.text_files import TextFile
-from fallline.errors import DataError
+from fallline.data.wide import WideCells, all_whole, exact, number, text_or_empty
+from fallline.errors import DataError, told
 
 _COLUMNS_PER_QUERY = 100
+_WIDE = 1500
+"""Columns from which on a file is read as one long column of cells (wide.py)."""
 _NEARLY_ALL = 0.9  # from this share of numbers on, a text column is worth a notice
 
 
@@ -59,11 +62,30 @@ def read_delimited(text: TextFile, folder: Path, ending: str, header: bool | Non
     if not text.has_quotes and dialect.quote == '"':
         dialect = replace(dialect, quote=None)
     with duck.connection() as database:
+        if dialect.columns >= _WIDE:
+            return _read_wide(database, text, dialect, folder, header)
         database.execute(
             "PRAGMA disable_optimizer"
         )  # it takes seconds over some hundred columns, and has nothing to gain
         records = _as_it_stands(database, text, dialect, folder) or _rewritten(database, text, dialect, folder)
-        return _convert(database, text, records, header)
+        return _convert(text, records, header, _Cells(database, records.dialect))
+
+
+def _read_wide(database: Any, text: TextFile, dialect: Dialect, folder: Path, header: bool | None) -> Table:
+    """DuckDB takes seconds and gigabytes to have thousands of columns: it is given one cell a row."""
+    records = _choose_reading(text, dialect, folder)
+    long = replace(records.dialect, columns=1)
+    cells = folder / "cells.csv"
+    with (
+        _long_cells(),
+        open(records.path, encoding="utf-8", newline="") as even,
+        open(cells, "w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        for record in csv.reader(even):
+            writer.writerows((cell,) for cell in record)
+    _load(database, text, cells, long, folder)
+    return _convert(text, records, header, WideCells(database, records.dialect.first))
 
 
 def _as_it_stands(database: Any, text: TextFile, dialect: Dialect, folder: Path) -> _Records | None:
@@ -108,7 +130,7 @@ def _rewritten(database: Any, text: TextFile, dialect: Dialect, folder: Path) ->
     try:
         rows = _load(database, text, records.path, records.dialect, folder)
     except duckdb.Error as problem:
-        raise DataError(f"{text.source} cannot be read as delimited text: {str(problem).splitlines()[0]}") from None
+        raise DataError(f"{text.source} cannot be read as delimited text: {told(problem)}") from None
     if rows != records.count:
         raise DataError(
             f"{text.source}: {records.count} records were found and {rows} could be read. "
@@ -167,7 +189,7 @@ def _rewrite(text: TextFile, dialect: Dialect, target: Path, escape: str | None 
                 begin = reader.line_num + 1
         except csv.Error as problem:
             raise _Misfit(
-                f"{text.source}, line {begin}: the quotation marks cannot be made out ({problem}). "
+                f"{text.source}, line {begin}: the quotation marks cannot be made out ({told(problem)}). "
                 f'Close the quoted cell, and write a quote within it twice ("").'
             ) from None
     written = replace(dialect, delimiter=",", quote='"', first=first)
@@ -193,10 +215,33 @@ def _long_cells() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def _convert(database: Any, text: TextFile, records: _Records, header: bool | None) -> Table:
-    """Typed columns from the text cells that `_load` left in the database."""
+class _Cells:
+    """The text cells that `_load` left in the database, as columns."""
+
+    def __init__(self, database: Any, dialect: Dialect) -> None:
+        self._database, self._dialect = database, dialect
+
+    def survey(self, first: int) -> tuple[list[int], list[int], list[bool]]:
+        """See `_survey`."""
+        return _survey(self._database, self._dialect, first)
+
+    def fetch(self, numeric: list[bool], start: int) -> list[Column]:
+        """See `_fetch`."""
+        return _fetch(self._database, numeric, start)
+
+    def first_text(self, k: int, start: int) -> tuple[int, str]:
+        """(row, cell) of the first cell of column k that is no number."""
+        question = (
+            f"SELECT rowid, c{k} FROM cells WHERE rowid >= {start} AND c{k} IS NOT NULL AND ({number(f'c{k}')}) IS NULL"
+        )
+        row, cell = self._database.execute(question + " ORDER BY rowid LIMIT 1").fetchone()
+        return row - start, cell
+
+
+def _convert(text: TextFile, records: _Records, header: bool | None, cells: "_Cells | WideCells") -> Table:
+    """Typed columns from the text cells in the database."""
     dialect, notices = records.dialect, [*text.notices, *records.notices]
-    filled, numbers, recurs = _survey(database, dialect)
+    filled, numbers, recurs = cells.survey(1)
     numeric = [some > 0 and some == n for n, some in zip(filled, numbers, strict=True)]
     named = looks_like_header(dialect.first, numeric, recurs) if header is None else header
     if named and records.count == 1:
@@ -208,23 +253,18 @@ def _convert(database: Any, text: TextFile, records: _Records, header: bool | No
             notices.append(f"{text.source}: its first line, {names[0]!r}, was taken as the column's name.")
     else:
         names = [f"column_{k}" for k in range(1, dialect.columns + 1)]
-        filled, numbers, _ = _survey(database, dialect, first=0)
+        filled, numbers, _ = cells.survey(0)
         numeric = [some > 0 and some == n for n, some in zip(filled, numbers, strict=True)]
     start = int(named)
-    arrays = _fetch(database, numeric, start)
+    arrays = cells.fetch(numeric, start)
     for k, name in enumerate(names):
         if not numeric[k] and filled[k] >= 10 and numbers[k] >= _NEARLY_ALL * filled[k]:
-            notices.append(_nearly_numeric(database, text.source, k, name, filled[k] - numbers[k], start))
+            notices.append(_nearly_numeric(text.source, name, filled[k] - numbers[k], *cells.first_text(k, start)))
     lines = records.lines[start:] if records.lines is not None else np.arange(1 + start, records.count + 1)
     return Table(dict(zip(names, arrays, strict=True)), text.source, notices, lines)
 
 
-def _number(column: str) -> str:
-    """The cell as DOUBLE, or NULL; DuckDB would also take 1_000, which is no number to others."""
-    return f"CASE WHEN contains({column}, '_') THEN NULL ELSE TRY_CAST({column} AS DOUBLE) END"
-
-
-def _survey(database: Any, dialect: Dialect, first: int = 1) -> tuple[list[int], list[int], list[bool]]:
+def _survey(database: Any, dialect: Dialect, first: int) -> tuple[list[int], list[int], list[bool]]:
     """Per column, from record `first` on: filled cells, numbers among them, and whether the first cell comes back."""
     filled: list[int] = []
     numbers: list[int] = []
@@ -232,7 +272,7 @@ def _survey(database: Any, dialect: Dialect, first: int = 1) -> tuple[list[int],
     for start in range(0, dialect.columns, _COLUMNS_PER_QUERY):
         part = range(start, min(start + _COLUMNS_PER_QUERY, dialect.columns))
         wanted = ", ".join(
-            f"count(c{k}), count({_number(f'c{k}')}), coalesce(bool_or(c{k} = {duck.quoted(dialect.first[k])}), false)"
+            f"count(c{k}), count({number(f'c{k}')}), coalesce(bool_or(c{k} = {duck.quoted(dialect.first[k])}), false)"
             for k in part
         )
         row = database.execute(f"SELECT {wanted} FROM cells WHERE rowid >= {first}").fetchone()
@@ -244,42 +284,27 @@ def _survey(database: Any, dialect: Dialect, first: int = 1) -> tuple[list[int],
 
 def _fetch(database: Any, numeric: list[bool], start: int) -> list[Column]:
     """The columns: float64 or int64 where all cells are numbers, text otherwise."""
-    wanted = ", ".join(f"{_number(f'c{k}') if number else f'c{k}'} AS c{k}" for k, number in enumerate(numeric))
+    wanted = ", ".join(f"{number(f'c{k}') if is_number else f'c{k}'} AS c{k}" for k, is_number in enumerate(numeric))
     fetched = duck.fetch(database.execute(f"SELECT {wanted} FROM cells WHERE rowid >= {start}"))
     columns: list[Column] = []
     for k, (is_number, values) in enumerate(zip(numeric, fetched.values(), strict=True)):
-        columns.append(_whole_if_possible(database, k, values, start) if is_number else _text_or_empty(values))
+        columns.append(_whole_if_possible(database, k, values, start) if is_number else text_or_empty(values))
     return columns
-
-
-def _text_or_empty(values: Column) -> Column:
-    """Text; a column without any value becomes float64, all NaN."""
-    if all(cell is None for cell in values):
-        return np.full(len(values), np.nan)
-    return values
 
 
 def _whole_if_possible(database: Any, k: int, values: NDArray[np.float64], start: int) -> Column:
     """int64 where every number is whole and none is missing."""
-    with np.errstate(invalid="ignore"):
-        whole = bool(np.all(values == np.floor(values))) and bool(np.all(np.isfinite(values)))
-    if not whole:
+    if not all_whole(values):
         return values
     if float(np.max(np.abs(values))) < 2.0**53:
         return values.astype(np.int64)
-    digits = f"regexp_full_match(c{k}, '[+-]?[0-9]{{1,18}}')"
-    exact = f"SELECT CASE WHEN {digits} THEN TRY_CAST(c{k} AS BIGINT) END AS c FROM cells WHERE rowid >= {start}"
-    integers = duck.fetch(database.execute(exact))["c"]
+    integers = duck.fetch(database.execute(f"SELECT {exact(f'c{k}')} AS c FROM cells WHERE rowid >= {start}"))["c"]
     return integers if integers.dtype == np.int64 else values
 
 
-def _nearly_numeric(database: Any, source: str, k: int, name: str, bad: int, start: int) -> str:
-    question = (
-        f"SELECT rowid, c{k} FROM cells WHERE rowid >= {start} AND c{k} IS NOT NULL AND ({_number(f'c{k}')}) IS NULL"
-    )
-    row, cell = database.execute(question + " ORDER BY rowid LIMIT 1").fetchone()
+def _nearly_numeric(source: str, name: str, bad: int, row: int, cell: str) -> str:
     cells = "1 cell that is no number" if bad == 1 else f"{bad} cells that are no numbers, the first"
     return (
-        f"{source}: column {name!r} is read as text because of {cells}: {cell!r} in row {row - start + 1}. "
+        f"{source}: column {name!r} is read as text because of {cells}: {cell!r} in row {row + 1}. "
         f"Correct or empty it to have a column of numbers."
     )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # there by chance, while commas are in sentences and in decimal fractions.
 DELIMITERS = ("\t", ";", "|", ",")
 _SAMPLE_BYTES = 1 << 17
+_LONGEST_LINE = 1 << 28
 _SAMPLE_RECORDS = 500
 
 
@@ -110,24 +111,30 @@ def column_names(first: Sequence[str]) -> tuple[list[str], list[str]]:
     """Names of the columns from a header record, and what was changed: blanks become column_k, repeats get _2, _3."""
     names: list[str] = []
     notices: list[str] = []
+    places: dict[str, int] = {}
+    numbered: dict[str, int] = {}  # the last number behind each repeated name
     written = set(first)
     for k, cell in enumerate(first, start=1):
         name = cell or f"column_{k}"
-        if name in names:
-            earlier = names.index(name) + 1
-            n = 2
-            while f"{name}_{n}" in names or f"{name}_{n}" in written:
+        if name in places:
+            earlier = places[name]
+            n = numbered.get(name, 2)
+            while f"{name}_{n}" in places or f"{name}_{n}" in written:
                 n += 1
             notices.append(f"Columns {earlier} and {k} are both named {name!r}: the later one is called '{name}_{n}'.")
+            numbered[name] = n + 1
             name = f"{name}_{n}"
+        places[name] = k
         names.append(name)
     return names, notices
 
 
 def _sample(path: Path) -> str:
-    """The first part of the file, up to a line end."""
+    """The first part of the file, up to a line end; at least a line."""
     with open(path, "rb") as file:
         data = file.read(_SAMPLE_BYTES)
+        if b"\n" not in data:
+            data += file.readline(_LONGEST_LINE)
         whole = not file.read(1)
     if not whole and b"\n" in data:
         data = data[: data.rindex(b"\n") + 1]

@@ -45,9 +45,9 @@ def _lines(content: str, source: str) -> tuple[list[dict[str, Any]], list[int]]:
 def _array(content: str, source: str) -> tuple[list[dict[str, Any]], None]:
     first_line = content.lstrip().split("\n", 1)[0]
     try:
-        entries = json.loads(content, object_pairs_hook=_Pairs)
+        entries = _loaded(content)
     except (ValueError, RecursionError) as problem:
-        if _is_json(first_line):  # lines that are arrays, not one array
+        if not isinstance(problem, UnicodeEncodeError) and _is_json(first_line):  # lines that are arrays, not one array
             _object(json.loads(first_line), f"{source}, line 1")
         raise DataError(
             f"{source}, line {getattr(problem, 'lineno', 1)}: this is not JSON ({_complaint(problem)}). "
@@ -62,12 +62,19 @@ class _Pairs(list[tuple[str, Any]]):
 
 def _parse(line: str, source: str, number: int) -> Any:
     try:
-        return json.loads(line, object_pairs_hook=_Pairs)
+        return _loaded(line)
     except (ValueError, RecursionError) as problem:
         raise DataError(
             f"{source}, line {number}: this is not JSON ({_complaint(problem)}); expected one object a "
             f'line, such as {{"age": 31, "city": "Bern"}}.'
         ) from None
+
+
+def _loaded(text: str) -> Any:
+    value = json.loads(text, object_pairs_hook=_Pairs)
+    if "\\ud" in text.lower():  # half of a pair of surrogates is no letter: no file could hold it
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 def _is_json(text: str) -> bool:
@@ -82,6 +89,8 @@ def _complaint(problem: ValueError | RecursionError) -> str:
     """What the reader found, such as "Expecting value, column 7"."""
     if isinstance(problem, json.JSONDecodeError):
         return f"{problem.msg}, column {problem.colno}"
+    if isinstance(problem, UnicodeEncodeError):
+        return "an escape such as \\ud800 alone is no letter"
     return "nested too deeply" if isinstance(problem, RecursionError) else str(problem)
 
 

@@ -28,7 +28,7 @@ def standard(present: NDArray[np.float64]) -> tuple[float, float]:
 
 def standardised(numbers: NDArray[np.float64], mean: float, deviation: float) -> NDArray[np.float32]:
     """(x − mean) / deviation clipped to ±10, and 0 for NaN: (rows,) float32."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # a signalling NaN is a NaN
         z = np.clip((numbers - mean) / deviation, -CLIP, CLIP)
     return np.where(np.isnan(z), 0.0, z).astype(np.float32)
 

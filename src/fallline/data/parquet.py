@@ -9,7 +9,7 @@ from fallline.data import duck
 from fallline.data.frames import table_from_frame
 from fallline.data.objects import clean_texts
 from fallline.data.table import Column, Table
-from fallline.errors import DataError, MissingExtraError
+from fallline.errors import DataError, FalllineError, MissingExtraError, told
 
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 _NESTED = ("STRUCT", "MAP", "UNION", "BLOB", "BIT", "GEOMETRY", "VARIANT")
@@ -38,9 +38,11 @@ def read_parquet(path: Path, folder: Path, source: str) -> Table:
                 for k, (name, kind) in enumerate(zip(names, types, strict=True))
             )
             arrays = duck.fetch(relation.project(wanted))
-        except duckdb.Error as problem:
+        except (FalllineError, PermissionError):
+            raise
+        except (duckdb.Error, RuntimeError, ValueError) as problem:  # of names that are no UTF-8: no duckdb.Error
             raise DataError(
-                f"{source} cannot be read as Parquet ({str(problem).splitlines()[0]}): the file is damaged, cut short "
+                f"{source} cannot be read as Parquet ({told(problem)}): the file is damaged, cut short "
                 f"or of another format."
             ) from None
     pairs = zip(names, types, arrays.values(), strict=True)
@@ -69,14 +71,16 @@ def read_arrow(path: Path, source: str) -> Table:
         except ArrowException:
             with open(path, "rb") as file:  # a stream, without the index at the end
                 frame = ipc.open_stream(file).read_all()
-    except (ArrowException, OSError) as problem:
+        frame.validate(full=True)  # otherwise pyarrow believes every length and offset, and reads beyond the file
+        if frame.num_rows == 0:
+            raise DataError(f"{source} holds columns and no rows: there is no row to read.")
+        return table_from_frame(frame, source)
+    except (FalllineError, PermissionError):
+        raise
+    except Exception as problem:  # a damaged file shows itself in many ways, also as SystemError or UnicodeDecodeError
         raise DataError(
-            f"{source} cannot be read as Arrow ({str(problem).splitlines()[0]}): the file is damaged, cut short or of "
-            f"another format."
+            f"{source} cannot be read as Arrow ({told(problem)}): the file is damaged, cut short or of another format."
         ) from None
-    if frame.num_rows == 0:
-        raise DataError(f"{source} holds columns and no rows: there is no row to read.")
-    return table_from_frame(frame, source)
 
 
 def _as_plain(column: str, kind: str) -> str:

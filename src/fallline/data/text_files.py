@@ -8,7 +8,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from fallline.errors import DataError
+from fallline.errors import DataError, told
 
 _MAGIC = {
     b"PK\x03\x04": "a zip or Excel file",
@@ -57,7 +57,7 @@ def decompress(path: Path, folder: Path, source: str) -> Path:
             shutil.copyfileobj(packed, plain, 1 << 20)
     except (EOFError, zlib.error, gzip.BadGzipFile) as problem:
         raise DataError(
-            f"{source} cannot be decompressed ({problem}): the file is damaged, cut short or no gzip file. "
+            f"{source} cannot be decompressed ({told(problem)}): the file is damaged, cut short or no gzip file. "
             f"Fetch it again, or unpack it with another program."
         ) from None
     return target

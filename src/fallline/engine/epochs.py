@@ -1,13 +1,13 @@
 """Steps of training as native calls: state that stays in place, batches taken by number, losses read at the end."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.engine.compiled import Compiled, Instance, aligned, choose_threads, compile_graph
+from fallline.engine.compiled import Compiled, Instance, aligned, choose_threads, compile_graph, view
 from fallline.engine.compiler.barrier import BARRIER_BYTES
 from fallline.engine.compiler.driver import ROUNDS, Job, driver_ir
 from fallline.engine.compiler.layout import order_stride
@@ -180,6 +180,11 @@ class Epochs:
         """Copies of the whole state, by input."""
         held = self._main.compiled.text.state
         return {name: self._main.read(name) for name in self._names if name in held}
+
+    def views(self) -> Iterator[Array]:
+        """The whole state, array by array, where it lies: to be looked at before the next steps."""
+        held = self._main.compiled.text.state
+        return (view(self._main.state, held[name]) for name in self._names if name in held)
 
     def write(self, values: Mapping[str, Array]) -> None:
         """Set some of the state."""

@@ -21,6 +21,8 @@ CAPACITIES = (1, 16, 128, 1024)
 """Rows that a forward program is made for: the smallest that holds all, else the largest, chunk by chunk."""
 NARROW, NARROW_CAPACITY = 1024, 8192
 """A network of at most so many numbers per row takes so many rows at a time, where there are many more."""
+WIDE_CAPACITY = 256
+"""Any other takes so many, whose numbers stay in the second cache."""
 
 
 def make_program(graph: Graph, sizes: Mapping[str, int], shards: int = 1, engine: str = COMPILED) -> Any:
@@ -39,6 +41,8 @@ def make_program(graph: Graph, sizes: Mapping[str, int], shards: int = 1, engine
             from fallline.engine.compiled import CompiledProgram
 
             return CompiledProgram(graph, sizes, shards)
+        except RecursionError:
+            warn_of_fallback(CompileError("the graph is too deep for the compiler"))
         except (CompileError, ImportError) as error:
             warn_of_fallback(error)
     return ReferenceProgram(graph, sizes, shards)
@@ -83,9 +87,11 @@ class ForwardProgram:
         capacity = next((size for size in CAPACITIES if count <= size), CAPACITIES[-1])
         if count >= 4 * NARROW_CAPACITY and self._numbers_per_row <= NARROW:
             capacity = NARROW_CAPACITY
+        if count >= 4 * WIDE_CAPACITY and self._numbers_per_row > NARROW:
+            capacity = WIDE_CAPACITY
         program = self._program(capacity)
         if isinstance(program, ReferenceProgram):
-            self._local = False
+            self._local, self._engine = False, REFERENCE
             return self._all(inputs, count)
         found: dict[str, Array] = program.chunked(inputs, count)
         return found

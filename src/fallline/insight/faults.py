@@ -83,7 +83,7 @@ def explain(found: Broken, other: Side) -> tuple[str, str, Change | None]:
     one = found.change is not None and found.change.bit is not None
     if not one:
         if (wrong := wrong_kernel(side, moment)) is not None:
-            return "kernel", str(wrong), Change(wrong.tensor, None, "the engine's", "the reference's")
+            return "kernel", str(wrong), wrong.change
         if threads := wrong_on_threads(side, moment, found.after):
             return "kernel", f"no setting: {threads}, which is a defect of Fallline", None
     if versions := _versions(side):

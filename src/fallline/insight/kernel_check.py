@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fallline.engine.programs import COMPILED
 from fallline.errors import ArgumentError
 from fallline.insight.sides import Side
-from fallline.insight.values import compare
+from fallline.insight.values import Change, compare
 from fallline.ir.graph import Node
 from fallline.ir.kernel import Contraction, Reduction
 from fallline.ir.types import BATCH, bind
@@ -47,6 +47,11 @@ class WrongKernel:
     largest: float
     allowed: float
     against: str
+
+    @property
+    def change(self) -> Change:
+        """The tensor as one that differs between the engine and the reference."""
+        return Change(self.tensor, None, "the engine's", "the reference's")
 
     def __str__(self) -> str:
         return (

@@ -76,4 +76,4 @@ def lookup(name: str) -> Op:
     try:
         return REGISTRY[name]
     except KeyError:
-        raise GraphError(f"no op is named {name!r}: {nearest(name, REGISTRY)}") from None
+        raise GraphError(f"no op is named {name!r:.60}: {nearest(name[:60], REGISTRY)}") from None

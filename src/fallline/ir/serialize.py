@@ -5,19 +5,33 @@ from typing import Any
 
 import numpy as np
 
-from fallline.errors import FalllineError, GraphError
+from fallline.errors import ArgumentError, FalllineError, GraphError, told
 from fallline.ir.graph import Graph, Node
 from fallline.ir.op import lookup
 from fallline.ir.types import DType, SymbolicDim
 
-MAX_NODES = 100_000
+MAX_NODES = 20_000
+"""Of a graph in a file: a prediction's."""
+MAX_STEP_NODES = 10 * MAX_NODES
+"""Of a training step's."""
 
 
-def graph_to_json(graph: Graph, arrays: dict[str, Any]) -> dict[str, Any]:
-    """The graph as JSON values; arrays that it holds as constants are put into `arrays` by a new name."""
+def graph_to_json(graph: Graph, arrays: dict[str, Any], most: int | None = None) -> dict[str, Any]:
+    """The graph as JSON values; arrays that it holds as constants are put into `arrays` by a new name.
+
+    Args:
+        graph: the graph.
+        arrays: receives its constants.
+        most: nodes that a file may hold; None where it is for no file.
+
+    Raises:
+        ArgumentError: it has more nodes than a file may hold.
+    """
     nodes = graph.nodes()
     listed = {id(node) for node in nodes}
     nodes += [node for node in graph.inputs.values() if id(node) not in listed]
+    if most is not None and len(nodes) > most:
+        raise ArgumentError(f"a network of {len(nodes)} operations cannot be stored: the limit is {most}")
     number = {id(node): i for i, node in enumerate(nodes)}
     return {
         "nodes": [
@@ -33,7 +47,7 @@ def graph_to_json(graph: Graph, arrays: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def graph_from_json(data: Any, arrays: Mapping[str, Any]) -> Graph:
+def graph_from_json(data: Any, arrays: Mapping[str, Any], most: int = MAX_NODES) -> Graph:
     """The graph of `graph_to_json`; every node's type is inferred anew.
 
     Raises:
@@ -41,8 +55,8 @@ def graph_from_json(data: Any, arrays: Mapping[str, Any]) -> Graph:
     """
     try:
         listed = data["nodes"]
-        if not isinstance(listed, list) or len(listed) > MAX_NODES:
-            raise GraphError(f"a stored graph must list at most {MAX_NODES} nodes")
+        if not isinstance(listed, list) or len(listed) > most:
+            raise GraphError(f"a stored graph must list at most {most} nodes")
         nodes: list[Node] = []
         for item in listed:
             places = [_place(place, len(nodes)) for place in item["inputs"]]
@@ -56,13 +70,21 @@ def graph_from_json(data: Any, arrays: Mapping[str, Any]) -> Graph:
     except FalllineError:
         raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
-        raise GraphError(f"the stored graph is malformed: {type(error).__name__}: {error}") from None
+        raise GraphError(f"the stored graph is malformed: {type(error).__name__}: {told(error)}") from None
 
 
 def _place(place: Any, nodes: int) -> int:
     if type(place) is not int or not 0 <= place < nodes:
-        raise GraphError(f"the stored graph refers to node {place!r}, but only {nodes} nodes come before that place")
+        raise GraphError(
+            f"the stored graph refers to node {told(repr(place), 40)}, but only {nodes} nodes come before that place"
+        )
     return place
+
+
+def _name_of_dim(name: Any) -> str:
+    if not isinstance(name, str) or not name.isidentifier() or len(name) > 20:
+        raise GraphError("the stored graph holds a size whose name is none")
+    return name
 
 
 def _encode(value: Any, arrays: dict[str, Any]) -> Any:
@@ -87,11 +109,11 @@ def _decode(value: Any, arrays: Mapping[str, Any]) -> Any:
     if "dtype" in value:
         return DType(value["dtype"])
     if "dim" in value:
-        return SymbolicDim(str(value["dim"]), int(value["factor"]))
+        return SymbolicDim(_name_of_dim(value["dim"]), int(value["factor"]))
     if "tuple" in value:
         return tuple(_decode(item, arrays) for item in value["tuple"])
     if "array" in value:
         return np.asarray(arrays[value["array"]])
     if "float" in value:
         return float.fromhex(value["float"])
-    raise GraphError(f"the stored graph holds a value of an unknown kind: {value}")
+    raise GraphError(f"the stored graph holds a value of an unknown kind: {told(repr(value), 80)}")

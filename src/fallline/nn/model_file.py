@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as safetensors_bytes
 
-from fallline.errors import ArgumentError, FalllineError, KindError, ModelFileError
+from fallline.errors import ArgumentError, FalllineError, KindError, ModelFileError, told
 from fallline.ir.graph import Graph
-from fallline.ir.serialize import graph_from_json, graph_to_json
+from fallline.ir.serialize import MAX_NODES, graph_from_json, graph_to_json
 from fallline.ir.transform import substitute
 from fallline.ir.types import DType, format_shape
 from fallline.nn.module import Buffer, Module, Parameter
@@ -118,7 +118,7 @@ def describe_network(
     arrays = dict(known)
     stored = {
         "format": FORMAT_VERSION,
-        "graph": graph_to_json(traced.graph({"outputs": traced.outputs}), arrays),
+        "graph": graph_to_json(traced.graph({"outputs": traced.outputs}), arrays, MAX_NODES),
         "buffers": list(net.named_buffers()),
         **(extra or {}),
     }
@@ -170,9 +170,12 @@ def write_whole(target: Path, data: bytes) -> None:
         os.chmod(temporary, 0o666 & ~mask)  # mkstemp makes files that nobody else can read
         os.replace(temporary, target)
         _flush_folder(target.parent)
-    except OSError as error:
+    except BaseException as error:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            with suppress(OSError):
+                Path(temporary).unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         raise ModelFileError(
             f"cannot write {str(target)!r}: {error.strerror or error}; choose a folder that exists, is writable "
             f"and has {max(len(data) // 1_000_000, 1)} MB free"
@@ -202,9 +205,9 @@ def read_tensors(path: Any) -> tuple[dict[str, Array], dict[str, Any]]:
         with safe_open(str(target), framework="numpy") as file:
             text = (file.metadata() or {}).get(KEY)
             arrays = {name: file.get_tensor(name) for name in file.keys()} if text else {}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelFileError(
-            f"{str(path)!r} is not a whole safetensors file ({error}); it may be truncated: save or copy it again"
+            f"{str(path)!r} is not a whole safetensors file ({told(error)}); it may be truncated: save or copy it again"
         ) from None
     if text is None:
         raise ModelFileError(
@@ -212,12 +215,13 @@ def read_tensors(path: Any) -> tuple[dict[str, Array], dict[str, Any]]:
         )
     try:
         metadata = json.loads(text)
+        json.dumps(metadata, ensure_ascii=False).encode()  # an escape such as \ud800 alone is no letter
         version = metadata["format"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ModelFileError(f"{str(path)!r}: its metadata are damaged; save or copy the file again") from None
     if version != FORMAT_VERSION:
         raise ModelFileError(
-            f"{str(path)!r} has model format {version!r}; this Fallline reads format {FORMAT_VERSION}: "
+            f"{str(path)!r} has model format {told(repr(version), 40)}; this Fallline reads format {FORMAT_VERSION}: "
             "use the version that wrote it, or save the model again"
         )
     return arrays, metadata
@@ -240,8 +244,8 @@ def network_from(arrays: dict[str, Array], metadata: dict[str, Any], path: Any, 
         graph = graph_from_json(metadata["graph"], arrays)
         check_prediction_graph(graph, named)
         return StoredNetwork(graph, named, metadata)
-    except (FalllineError, KeyError, TypeError, RecursionError) as error:
-        raise ModelFileError(f"{str(path)!r} does not fit: {error}") from None
+    except (FalllineError, KeyError, TypeError, RecursionError, MemoryError) as error:
+        raise ModelFileError(f"{str(path)!r} does not fit: {told(error)}") from None
 
 
 def _put(net: Module, named: dict[str, Array], buffers: set[str]) -> None:

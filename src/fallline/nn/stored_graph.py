@@ -14,6 +14,8 @@ from fallline.ir.types import BATCH, DType, SymbolicDim, format_shape
 from fallline.nn.trace import SEED, STEP, X
 
 Array = NDArray[Any]
+NUMBERS_PER_ROW, NUMBERS_PER_WEIGHT = 2**22, 256
+"""What a graph may read and write for one row, summed over its nodes; and how much more for each weight in the file."""
 MOST_ELEMENTS = 2**30
 """Of a tensor, per row: more than any network has, and less than what exhausts a machine."""
 
@@ -45,7 +47,24 @@ def check_prediction_graph(graph: Graph, arrays: Mapping[str, Array]) -> None:
             raise ModelFileError(f"the {name} of the stored graph must have rows, (n, …), found {node.type}")
     if any(isinstance(dim, SymbolicDim) for dim in graph.inputs[X].type.shape[1:]):
         raise ModelFileError(f"a row of the stored graph's input must have one size, found {graph.inputs[X].type}")
+    _check_work(graph, arrays)
     _try_one_row(graph, arrays)
+
+
+def _check_work(graph: Graph, arrays: Mapping[str, Array]) -> None:
+    """Refuse a small file that asks for much: the first prediction would take all memory, or for ever."""
+    numbers = sum(array.size for array in arrays.values())
+    most = NUMBERS_PER_ROW + NUMBERS_PER_WEIGHT * numbers
+    touched = sum(_elements(each) for node in graph.nodes() for each in (node, *node.inputs))
+    if touched > most:
+        raise ModelFileError(
+            f"the stored graph touches {touched:.3g} numbers for one row; with {numbers} weights it may touch {most}"
+        )
+
+
+def _elements(node: Node) -> int:
+    """Of one row."""
+    return math.prod(dim.factor if isinstance(dim, SymbolicDim) else dim for dim in node.type.shape)
 
 
 def _try_one_row(graph: Graph, arrays: Mapping[str, Array]) -> None:

@@ -107,10 +107,10 @@ def powers(base: float, exponents: ArrayLike) -> Float64Array:
     n = np.asarray(exponents, dtype=np.int64)
     result: Float64Array = np.ones(n.shape)
     square = float(base)
-    for bit in range(int(n.max(initial=0)).bit_length()):
-        with np.errstate(over="ignore"):
-            result = np.where((n >> bit) & 1, result * square, result)
-        square *= square
+    with np.errstate(over="ignore"):
+        for bit in range(int(n.max(initial=0)).bit_length()):
+            np.multiply(result, square, out=result, where=(n >> bit) & 1 == 1)
+            square *= square
     return result
 
 

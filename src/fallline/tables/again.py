@@ -1,6 +1,7 @@
-"""From the folder of a run that `fallline train` made back to its data: the same file, split and encoded as then."""
+"""From the folder of a run that `fallline train` made back to its data: the same files, split and encoded as then."""
 
-import shlex
+import hashlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,71 +11,107 @@ from fallline.data.targets import target_from_json
 from fallline.errors import DataError, RunFolderError
 from fallline.tables.model import KEY, TableModel
 from fallline.tables.network import NetworkPlan
-from fallline.tables.prepare import HELD_OUT, TableOptions, prepare
+from fallline.tables.prepare import Prepared, TableOptions, prepare
 from fallline.training.recording import Given
 from fallline.training.run_reader import StoredRun
 
+NAMES = {"lr": "learning_rate", "batch": "batch_size"}
+"""Options of the command line that `TableOptions` calls otherwise."""
+PLAIN = (
+    "task", "hidden", "activation", "dropout", "optimizer", "lr", "schedule", "batch", "epochs", "patience",
+    "class_weight", "weight_column", "seed", "threads", "shards",
+)  # fmt: skip
+FILES = ("validation", "test_file", "init_model")
 
-def data_of_run(stored: StoredRun, data: str | None = None) -> Given:
-    """The rows that a run was trained and validated on.
+
+def table_options(given: Mapping[str, Any], init: TableModel | None) -> TableOptions:
+    """The options of `fallline train`, with the files that they name read.
 
     Args:
-        stored: the run.
-        data: the data's file, where it is no longer at its place.
+        given: option → value, as the command line has them.
+        init: the model that training starts from.
+    """
+    header, validation, test = header_of(given), given["validation"], given["test_file"]
+    return TableOptions(
+        **{NAMES.get(name, name): given[name] for name in PLAIN},
+        validation=read_table(validation, header) if isinstance(validation, str) else validation,
+        test=None if test is None else read_table(test, header),
+        drop=tuple(given["drop"]),
+        init=init,
+    )
+
+
+def header_of(given: Mapping[str, Any]) -> bool | None:
+    """Whether the first row is a header; None leaves it to the reader."""
+    return False if given["no_header"] else None
+
+
+def to_store(data: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What run.json must say for the run to find its data again: options, places and hashes of the files."""
+    options = {name: given[name] for name in ("target", "drop", "no_header", *PLAIN, *FILES)}
+    files = [data, *(value for name in FILES if isinstance(value := given[name], str))]
+    return {"options": options, "files": {name: _file(name) for name in files}}
+
+
+def given_of_run(stored: StoredRun) -> tuple[str, dict[str, Any]]:
+    """(the data, the options) of a run, its files found again and unchanged.
 
     Raises:
         RunFolderError: `fallline train` did not make the run.
-        DataError: the data are not there, or not those of then.
+        DataError: a file is not there any more, or has changed.
     """
     about = stored.made_by
-    if KEY not in stored.model_extra or not all(isinstance(about.get(k), str) for k in ("data", "target", "command")):
+    options, files, data = about.get("options"), about.get("files"), about.get("data")
+    if KEY not in stored.model_extra or not (
+        isinstance(options, dict) and isinstance(files, dict) and isinstance(data, str)
+    ):
         raise RunFolderError(
-            f"{stored.call}: {str(stored.path)!r} was not made by `fallline train`, so that it does not say where its "
-            f"data are; use fl.{stored.call} in Python, with x and y"
+            f"{stored.call}: {str(stored.path)!r} was not made by `fallline train`, so it does not say where its data "
+            "are; in Python, fl.resume and fl.replay take x and y"
         )
-    source = data or about["data"]
-    words = _options(about["command"])
-    header = False if "no-header" in words else None
-    validation = words.get("validation", [str(HELD_OUT)])[0]
-    options = TableOptions(
-        task=about["task"],
-        validation=float(validation) if _is_number(validation) else read_table(validation, header),
-        test=read_table(words["test"][0], header) if "test" in words else None,
-        drop=tuple(words.get("drop", ())),
-        class_weight=stored.config["class_weight"],
-        weight_column=words.get("weight-column", [None])[0],
-        init=_began_with(stored) if "init" in words else None,
-        seed=int(stored.config["seed"]),
-    )
-    _require_there(source, stored)
-    prepared = prepare(read_table(source, header), about["target"], options)
+    try:
+        found = {name: _found(stored, name, known) for name, known in files.items()}
+        missing = [name for name in ("target", "drop", "no_header", *PLAIN, *FILES) if name not in options]
+        if missing:
+            raise KeyError(missing[0])
+        hidden = options["hidden"]
+        changed = {"hidden": None if hidden is None else tuple(hidden), "drop": tuple(options["drop"])}
+        places = {name: found.get(options[name], options[name]) for name in FILES if isinstance(options[name], str)}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RunFolderError(f"{stored.call}: run.json of {str(stored.path)!r} is damaged ({error!r})") from None
+    return found.get(data, data), {**options, **changed, **places}
+
+
+def prepared_again(stored: StoredRun) -> tuple[Prepared, TableOptions]:
+    """The table of a run, split and encoded as then.
+
+    Raises:
+        RunFolderError, DataError: see `given_of_run`.
+    """
+    data, given = given_of_run(stored)
+    options = table_options(given, None if given["init_model"] is None else began_with(stored))
+    prepared = prepare(read_table(data, header_of(given)), stored.made_by["target"], options)
+    if prepared.encoder.to_json() != stored.model_extra[KEY]["encoder"]:
+        raise DataError(
+            f"{stored.call}: the data {data!r} are read or encoded otherwise than when the run {str(stored.path)!r} "
+            "began; use the version of Fallline that made it"
+        )
+    return prepared, options
+
+
+def data_of_run(stored: StoredRun) -> Given:
+    """The rows that a run was trained and validated on.
+
+    Raises:
+        RunFolderError, DataError: see `given_of_run`.
+    """
+    prepared, _ = prepared_again(stored)
     x, y = prepared.matrices["training"]
     return Given(x, y, prepared.weights, prepared.matrices["validation"])
 
 
-def _options(command: str) -> dict[str, list[str]]:
-    """The options of a command line by name, each with all its values."""
-    found: dict[str, list[str]] = {}
-    name = ""
-    for word in shlex.split(command):
-        if word.startswith("--"):
-            name = word[2:]
-            found.setdefault(name, [])
-        elif name:
-            found[name].append(word)
-    return found
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _began_with(stored: StoredRun) -> TableModel:
-    """A model with the encoders of the run's own, which are those of the model that it began with."""
+def began_with(stored: StoredRun) -> TableModel:
+    """The model that a run with --init began with: its network at the start, its encoders."""
     saved: dict[str, Any] = stored.model_extra[KEY]
     return TableModel(
         stored.network(),
@@ -84,9 +121,42 @@ def _began_with(stored: StoredRun) -> TableModel:
     )
 
 
-def _require_there(source: str, stored: StoredRun) -> None:
-    if ("/" in source or "." in source) and not Path(source).exists():
+def _file(name: str) -> dict[str, str] | None:
+    """Where a file is and what its content is called; None for what is no file, such as a bundled set's name."""
+    path = Path(name)
+    return {"path": str(path.resolve()), "hash": _hash(path)} if path.is_file() else None
+
+
+def _hash(path: Path) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        for part in _parts(file):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _parts(file: Any) -> Iterable[bytes]:
+    while part := file.read(1 << 20):
+        yield part
+
+
+def _found(stored: StoredRun, name: str, known: Mapping[str, str] | None) -> str:
+    """Where a file of the run is now.
+
+    Raises:
+        DataError: nowhere, or it has changed.
+    """
+    if known is None:
+        return name
+    place = next((path for path in (Path(name), Path(known["path"])) if path.is_file()), None)
+    if place is None:
         raise DataError(
-            f"{stored.call}: the data {source!r} of the run {str(stored.path)!r} are no longer there; call it from "
-            "the folder that the run was made in, or put the file back"
+            f"{stored.call}: the file {name!r} of the run {str(stored.path)!r} is no longer there, nor at "
+            f"{known['path']!r}; put it back"
         )
+    if _hash(place) != known["hash"]:
+        raise DataError(
+            f"{stored.call}: the file {str(place)!r} has changed since the run {str(stored.path)!r} began; put the old "
+            "one back, or train anew"
+        )
+    return str(place)

@@ -10,7 +10,7 @@ from fallline.data.encoders import TableEncoder
 from fallline.data.sources import read_table
 from fallline.data.table import Table
 from fallline.data.targets import ClassTarget, NumberTarget, target_from_json
-from fallline.errors import ArgumentError, FalllineError, KindError, ModelFileError
+from fallline.errors import ArgumentError, FalllineError, KindError, ModelFileError, told
 from fallline.nn.model_file import network_from, read_tensors, save_network
 from fallline.nn.module import Module
 from fallline.tables.network import NetworkPlan, TableNetwork
@@ -67,9 +67,20 @@ class TableModel:
         return "cross_entropy" if isinstance(self.target, ClassTarget) else "mse"
 
     def outputs(self, data: Any, notices: list[str] | None = None) -> Array:
-        """The network's raw outputs for rows of any kind `read_table` takes."""
-        matrix = self.encoder.transform(read_table(data), notices)
-        return self.network.predict(matrix)
+        """The network's raw outputs for rows of any kind `read_table` takes.
+
+        Raises:
+            ArgumentError: an output is NaN or infinite, so that no label or value can be told from it.
+        """
+        table = read_table(data)
+        found = self.network.predict(self.encoder.transform(table, notices))
+        if not np.isfinite(found).all():
+            row = int(np.argmax(~np.isfinite(found).reshape(len(found), -1).all(axis=1)))
+            raise ArgumentError(
+                f"the model gives no number for {table.place(row)}: its weights are not finite or far too large, "
+                "because its training diverged or its file is damaged; train again with a smaller learning rate"
+            )
+        return found
 
     def predict(self, data: Any, notices: list[str] | None = None) -> Array:
         """Labels as they were in the training data, or values in the target's units.
@@ -105,11 +116,11 @@ class TableModel:
         if isinstance(self.target, ClassTarget):
             codes = self.target.encode(values, table.place, notices)
             names = ["accuracy", "log_loss", *(["roc_auc"] if len(self.target.classes) == 2 else [])]
-            return {name: METRICS[name](outputs, codes) for name in names}
+            return _measured(names, outputs, codes)
         self.target.encode(values, table.place, notices)  # refuses what is no number
         true = _as_float(values)
         predicted = self.target.decode(outputs)
-        return {name: METRICS[name](predicted, true) for name in ("rmse", "mae", "r2")}
+        return _measured(["rmse", "mae", "r2"], predicted, true)
 
     def save(self, path: Any) -> None:
         """Write the model to one .safetensors file."""
@@ -133,6 +144,12 @@ class TableModel:
         network = TableNetwork(self.plan)
         network.load_parameters(self.network.parameters())
         return network
+
+
+def _measured(names: list[str], outputs: Array, targets: Array) -> dict[str, float]:
+    """Metrics by name; of outputs that are not finite they are NaN, without a warning."""
+    with np.errstate(all="ignore"):
+        return {name: METRICS[name](outputs, targets) for name in names}
 
 
 def _as_float(values: Array) -> NDArray[np.float64]:
@@ -178,8 +195,8 @@ def _checked(make: Callable[[], TableModel], path: Any) -> TableModel:
     try:
         return make()
     except FalllineError as error:
-        raise ModelFileError(f"{str(path)!r} does not hold a whole model: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise ModelFileError(f"{str(path)!r} does not hold a whole model: {told(error)}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         raise ModelFileError(
-            f"{str(path)!r} does not hold a whole model ({type(error).__name__}: {error}); save or copy it again"
+            f"{str(path)!r} does not hold a whole model ({type(error).__name__}: {told(error)}); save or copy it again"
         ) from None

@@ -4,7 +4,7 @@ A file may be damaged, or made by a stranger: whatever is wrong with it is said 
 a Python error when it predicts.
 """
 
-import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -97,7 +97,7 @@ def _is_truth(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _is_spread(value: Any) -> bool:

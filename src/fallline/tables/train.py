@@ -23,8 +23,10 @@ from fallline.training.callbacks import Callback
 from fallline.training.fit import fit
 from fallline.training.plan import Plan, plan
 from fallline.training.progress import ProgressView
+from fallline.training.resume import resume
 from fallline.training.run import Run
-from fallline.training.run_folder import RunFolder
+from fallline.training.run_folder import CHECKPOINTS, HISTORY, RUN, START, STEP_LOSSES, RunFolder
+from fallline.training.run_reader import StoredRun
 
 Array = NDArray[Any]
 BETWEEN_EPOCHS, AROUND_EPOCHS = 5e-4, 0.1
@@ -63,6 +65,7 @@ def train_table(
     about: dict[str, Any] | None = None,
     progress: bool | ProgressView | None = None,
     callbacks: tuple[Callback, ...] = (),
+    again: StoredRun | None = None,
 ) -> TableRun:
     """Train on a prepared table and score the result.
 
@@ -73,6 +76,7 @@ def train_table(
         about: JSON values for run.json and the model file.
         progress: as in `fl.fit`.
         callbacks: as in `fl.fit`.
+        again: the run to go on with, in `folder`; None begins one.
     """
     started = time.perf_counter()
     network = make_network(prepared, options)
@@ -80,28 +84,35 @@ def train_table(
     recipe, codec = prepared.recipe, prepared.codec
     optimizer, schedule = make_optimizer(recipe), schedule_by_name(recipe.schedule)
     x, y = prepared.matrices["training"]
-    with _made_or_gone(folder, about, {KEY: model.to_json()}) as run_folder:
-        run = fit(
-            network,
-            x,
-            y,
-            loss=model.loss,
-            optimizer=optimizer,
-            batch_size=recipe.batch_size,
-            epochs=recipe.epochs,
-            patience=options.patience,
-            schedule=schedule,
-            validation=prepared.matrices["validation"],
-            metrics=("accuracy",) if isinstance(codec, ClassTarget) else (_unscaled_rmse(codec),),
-            sample_weight=prepared.weights,
-            class_weight=options.class_weight,
-            seed=options.seed,
-            threads=options.threads,
-            shards=options.shards,
-            run_dir=run_folder,
-            progress=progress,
-            callbacks=callbacks,
-        )
+    common: dict[str, Any] = {
+        "loss": model.loss,
+        "validation": prepared.matrices["validation"],
+        "metrics": ("accuracy",) if isinstance(codec, ClassTarget) else (_unscaled_rmse(codec),),
+        "sample_weight": prepared.weights,
+        "threads": options.threads,
+        "progress": progress,
+        "callbacks": callbacks,
+    }
+    place = _made_or_gone(folder, about, {KEY: model.to_json()}) if again is None else _made_before(again)
+    with place as run_folder:
+        if again is not None:
+            run = resume(run_folder, x, y, net=network, **common)
+        else:
+            run = fit(
+                network,
+                x,
+                y,
+                optimizer=optimizer,
+                batch_size=recipe.batch_size,
+                epochs=recipe.epochs,
+                patience=options.patience,
+                schedule=schedule,
+                class_weight=options.class_weight,
+                seed=options.seed,
+                shards=options.shards,
+                run_dir=run_folder,
+                **common,
+            )
     outputs, scores = _score(model, prepared, "test")
     _, validation_scores = _score(model, prepared, "validation")
     if run_folder is not None:
@@ -117,6 +128,13 @@ def train_table(
 
 
 @contextmanager
+def _made_before(stored: StoredRun) -> Iterator[RunFolder | None]:
+    """The folder of a run that goes on."""
+    with RunFolder(stored.path, stored.made_by, stored.model_extra, again=True) as folder:
+        yield folder
+
+
+@contextmanager
 def _made_or_gone(path: Path | None, about: dict[str, Any] | None, extra: dict[str, Any]) -> Iterator[RunFolder | None]:
     """The run folder; where training fails before weights were written to it, it is removed again."""
     if path is None:
@@ -127,14 +145,16 @@ def _made_or_gone(path: Path | None, about: dict[str, Any] | None, extra: dict[s
     try:
         yield folder
     except BaseException:
-        if not any(path.rglob("*.safetensors")):
-            shutil.rmtree(path / "checkpoints", ignore_errors=True)
-            for name in ("run.json", "history.jsonl"):
+        if not any(file.name != START for file in path.rglob("*.safetensors")):
+            shutil.rmtree(path / CHECKPOINTS, ignore_errors=True)
+            for name in (RUN, START, HISTORY, STEP_LOSSES):
                 (path / name).unlink(missing_ok=True)
             with suppress(OSError):  # a folder that somebody else has put something into stays
                 for empty in made:
                     empty.rmdir()
         raise
+    finally:
+        folder.release()
 
 
 def make_network(prepared: Prepared, options: TableOptions) -> TableNetwork:

@@ -1,8 +1,8 @@
 """Checkpoints: everything of a training at one moment, as a model file that predicts, too.
 
 Weights and buffers stand under their dotted names. What gradient descent remembers, the weights to fall back to, and
-the history stand under names that begin with "@"; everything else is JSON in the metadata, with a hash over all of it:
-a checkpoint that is not whole is never taken for one.
+the history stand under names that begin with "@"; everything else is JSON in the metadata, with a hash over all that
+the file holds: a checkpoint that is not whole is never taken for one.
 """
 
 import json
@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.errors import ModelFileError
+from fallline.errors import ModelFileError, told
 from fallline.nn.model_file import read_tensors, write_tensors
 from fallline.training.hashes import digest
+from fallline.training.past import Values
 from fallline.training.steppers import Snapshot
 
 Array = NDArray[Any]
-Values = dict[str, Array]
 SLOT, GOOD, BEST, HISTORY = "@slot ", "@good ", "@best ", "@history "
 LOSSES, SCORES = "@losses of the epoch", "@scores"
-PLACE = "checkpoint"
+PLACE, HASH = "checkpoint", "hash"
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,16 @@ class Checkpoint:
 
 def write_checkpoint(
     path: Path, checkpoint: Checkpoint, constants: Mapping[str, Array], model: Mapping[str, Any]
-) -> None:
+) -> str:
     """Write a checkpoint, whole or not at all.
 
     Args:
         path: the file.
         checkpoint: what to write.
         constants, model: of the model file, from `nn.model_file.describe_network`.
+
+    Returns:
+        The hash of all that the file holds.
 
     Raises:
         ModelFileError: it cannot be written.
@@ -88,8 +91,15 @@ def write_checkpoint(
         "history": list(checkpoint.history),
         "progress": checkpoint.progress,
     }
-    hashed = digest(arrays, json.dumps(content, sort_keys=True))
-    write_tensors(path, arrays, {**model, PLACE: content, "hash": hashed})
+    metadata = {**model, PLACE: content}
+    hashed = hash_of(arrays, metadata)
+    write_tensors(path, arrays, {**metadata, HASH: hashed})
+    return hashed
+
+
+def hash_of(arrays: Mapping[str, Array], metadata: Mapping[str, Any]) -> str:
+    """The hash of all that a checkpoint's file holds; JSON keeps the order of its names, and so their text."""
+    return digest(arrays, json.dumps({name: value for name, value in metadata.items() if name != HASH}))
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -109,16 +119,17 @@ def checkpoint_from(arrays: Mapping[str, Array], metadata: Mapping[str, Any], pa
             f"{str(path)!r} is a model file, not a checkpoint; give the run's folder to resume from it"
         )
     try:
-        if metadata["hash"] != digest(arrays, json.dumps(content, sort_keys=True)):
+        if metadata[HASH] != hash_of(arrays, metadata):
             raise ModelFileError(
                 f"{str(path)!r} is damaged: its content does not have the hash that it was written with"
             )
         return _checkpoint(arrays, content)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, ModelFileError):
-            raise
+    except ModelFileError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise ModelFileError(
-            f"{str(path)!r} is no whole checkpoint: {error!r}; remove it to use the one before"
+            f"{str(path)!r} is no whole checkpoint ({type(error).__name__}: {told(error)}); remove it to use the one "
+            "before"
         ) from None
 
 

@@ -1,6 +1,6 @@
 """The loss and metrics of a network on data, in prediction mode."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,21 +24,30 @@ def mean_loss(program: StepProgram, rows: Rows, values: Mapping[str, Array]) -> 
     The row losses are added in float64 by halving, so the result does not depend on how rows are cut.
     A loss that is one number for a whole batch is computed on all rows at once.
     """
+    kept: list[Array] = []
+    loss = loss_of_all(program, rows, values, kept.append)
+    return loss, kept[0] if len(kept) == 1 else np.concatenate(kept)
+
+
+def loss_of_all(
+    program: StepProgram, rows: Rows, values: Mapping[str, Array], see: Callable[[Array], None] = lambda outputs: None
+) -> float:
+    """The loss of `mean_loss` alone; `see` is shown the outputs, part by part."""
     if ROWS not in program.graph.outputs:
         results = program.program(len(rows))(program.inputs(rows, values, 1.0, 0, 0))
-        return float(results[LOSS]), results[OUTPUTS]
-    parts = []
+        see(results[OUTPUTS])
+        return float(results[LOSS])
+    losses = np.empty(len(rows))
     chunk = program.forward.rows_at_once
     for start in range(0, len(rows), chunk):
         part = rows.take(slice(start, start + chunk))
-        parts.append(program.forward(program.inputs(part, values, 1.0, 0, 0)))
-    outputs, losses = ([part[name] for part in parts] for name in (OUTPUTS, ROWS))
-    joined = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
-    row_losses = np.concatenate(losses).astype(np.float64)
+        found = program.forward(program.inputs(part, values, 1.0, 0, 0))
+        losses[start : start + chunk] = found[ROWS]
+        see(found[OUTPUTS])
     if rows.weight is None:
-        return float(exact.tree_sum(row_losses)) / len(rows), joined
+        return float(exact.tree_sum(losses)) / len(rows)
     weight = rows.weight.astype(np.float64)
-    return float(exact.tree_sum(row_losses * weight)) / float(exact.tree_sum(weight)), joined
+    return float(exact.tree_sum(losses * weight)) / float(exact.tree_sum(weight))
 
 
 def full_gradient_norm(program: StepProgram, rows: Rows, values: Mapping[str, Array]) -> float:

@@ -1,6 +1,7 @@
 """`fl.fit`: training in one call. It checks what it is given; `loop.py` trains."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import numpy as np
@@ -35,7 +36,7 @@ from fallline.training.metrics import Metric
 from fallline.training.progress import ProgressView, choose
 from fallline.training.recording import Recording
 from fallline.training.run import Run
-from fallline.training.run_folder import RunFolder
+from fallline.training.run_folder import RunFolder, owned
 from fallline.training.settings import Settings
 from fallline.training.step import Rows, check_rows
 
@@ -129,7 +130,7 @@ def fit(
         ArgumentError, ShapeError, KindError: saying which argument, what was needed and what was found.
 
     Ctrl-C and SIGTERM end the training after the step at hand, or the few short ones that run together (some 30 ms),
-    with `run.stopped == "interrupted"`.
+    with `run.stopped == "interrupted"`; the training set's loss and gradient are not measured then.
     A loss that turns NaN or infinite ends it at once, with `run.stopped == "nan"`, the cause in
     `run.problem`, and the weights of the last whole epoch.
     """
@@ -174,17 +175,18 @@ def fit(
     run = Run(net, chosen_loss, rule, engine=engine)
     run.config = _config(net, chosen_loss, rule, whole, rows, held_out, run_dir is not None)
     run.config |= {"validation": _as_json(validation), "class_weight": _as_json(class_weight)}
-    folder = run_dir if isinstance(run_dir, RunFolder) or run_dir is None else RunFolder(run_dir)
-    graphs = Graphs.of(net, rows, chosen_loss, dtype)
-    training = Training(
-        net, graphs, rows, held_out, rule, whole, run, choose(progress), as_callbacks(callbacks), folder
-    )
-    run.recording = Recording(net, graphs, rows, held_out, chosen_loss, rule, whole)
-    if folder is not None:
-        run.folder, run.config["program"] = folder.path, graphs.digest
-        folder.write_about(run)
-        folder.begin(net, graphs, training.checkpoint())
-    return training.train()
+    place: AbstractContextManager[RunFolder | None] = nullcontext() if run_dir is None else owned(run_dir)
+    with place as folder:
+        graphs = Graphs.of(net, rows, chosen_loss, dtype)
+        training = Training(
+            net, graphs, rows, held_out, rule, whole, run, choose(progress), as_callbacks(callbacks), folder
+        )
+        run.recording = Recording(net, graphs, rows, held_out, chosen_loss, rule, whole)
+        if folder is not None:
+            run.folder, run.config["program"] = folder.path, graphs.digest
+            folder.write_about(run)
+            folder.begin(net, graphs, training.checkpoint(), run)
+        return training.train()
 
 
 def _settings(rows: Rows, held_out: Rows | None, metrics: Any, **given: Any) -> Settings:

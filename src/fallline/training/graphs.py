@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fallline.backprop.gradients import gradients
 from fallline.ir.graph import Graph, Provenance
-from fallline.ir.serialize import graph_from_json, graph_to_json
+from fallline.ir.serialize import MAX_STEP_NODES, graph_from_json, graph_to_json
 from fallline.nn.losses import Loss
 from fallline.nn.module import Module
 from fallline.nn.trace import SAMPLE_WEIGHT
@@ -74,7 +74,8 @@ class Graphs:
         """As JSON; arrays that the graphs hold are put into `arrays` by new names."""
         stored: dict[str, Any] = {"dtype": self.dtype, "modules": dict(self.modules)}
         for name, graph in (("step", self.step), ("forward", self.forward)):
-            stored[name] = {**graph_to_json(graph, arrays), "provenance": [list(n.provenance) for n in graph.nodes()]}
+            places = [list(node.provenance) for node in graph.nodes()]
+            stored[name] = {**graph_to_json(graph, arrays, MAX_STEP_NODES), "provenance": places}
         return stored
 
     @classmethod
@@ -86,8 +87,18 @@ class Graphs:
         """
         graphs = []
         for name in ("step", "forward"):
-            graph = graph_from_json(stored[name], arrays)
+            graph = graph_from_json(stored[name], arrays, MAX_STEP_NODES)
             for node, found in zip(graph.nodes(), stored[name]["provenance"], strict=True):
-                node.provenance = Provenance(*found)
+                node.provenance = _provenance(*found)
             graphs.append(graph)
         return cls(graphs[0], graphs[1], str(stored["dtype"]), dict(stored["modules"]))
+
+
+def _provenance(origin: Any, scope: Any, call: Any, derivative_of: Any) -> Provenance:
+    """From JSON; only texts and a count are let in."""
+    if (
+        not all(isinstance(text, str) for text in (origin, "" if scope is None else scope, derivative_of))
+        or type(call) is not int
+    ):
+        raise TypeError("a node comes from nowhere")
+    return Provenance(origin, scope, call, derivative_of)

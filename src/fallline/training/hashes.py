@@ -30,6 +30,22 @@ def digest(arrays: Mapping[str, Array], text: str = "") -> str:
     return found.hexdigest()
 
 
+class LossesHash:
+    """The name of all losses of a training's steps, which grows with them."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.blake2b(digest_size=BYTES)
+
+    def take(self, losses: Any) -> None:
+        """The losses of the next steps."""
+        self._hash.update(np.asarray(losses, dtype="<f8").tobytes())
+
+    @property
+    def name(self) -> str:
+        """Of those that were taken so far."""
+        return self._hash.hexdigest()
+
+
 def weights_hash(values: Mapping[str, Array]) -> str:
     """The name of a state of the network: all weights and buffers, by dotted name."""
     return digest(values)

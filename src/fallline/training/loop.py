@@ -21,26 +21,27 @@ from fallline.nn.module import Module
 from fallline.optim import Optimizer
 from fallline.training.batches import Batches
 from fallline.training.callbacks import Callback, load_states, states, wants_steps
-from fallline.training.checkpoint import Checkpoint, Values
-from fallline.training.evaluate import full_gradient_norm, mean_loss
+from fallline.training.checkpoint import Checkpoint
+from fallline.training.evaluate import full_gradient_norm, loss_of_all
 from fallline.training.graphs import Graphs
-from fallline.training.hashes import weights_hash
-from fallline.training.nonfinite import OriginSearch, bad_entry, bad_state
+from fallline.training.hashes import LossesHash, weights_hash
+from fallline.training.nonfinite import OriginSearch, bad_entry
 from fallline.training.pace import Clock, Pace
+from fallline.training.past import Past, Values
 from fallline.training.progress import ProgressView
 from fallline.training.rates import Rates
 from fallline.training.run import Run
 from fallline.training.run_folder import RunFolder
+from fallline.training.scoring import Scoring
 from fallline.training.settings import Settings
 from fallline.training.signals import StopRequest, stop_on_signals
 from fallline.training.step import Rows, StepProgram
 from fallline.training.steppers import Snapshot, make_stepper
-from fallline.training.watch import Watch
 
 Array = NDArray[Any]
 log = logging.getLogger("fallline")
 HASH_EVERY = 0.5
-"""Seconds, at least, between two epochs whose weights' hash is recorded."""
+"""Seconds, at least, between two epochs after which the weights are kept for going back, and their hash recorded."""
 
 
 @dataclass
@@ -76,16 +77,12 @@ class Training:
         self.batches = Batches(self.rows, s.batch_size, s.seed, s.shuffle)
         self.steps_per_epoch = self.batches.steps_per_epoch
         self.rates = Rates(s.schedule, self.steps_per_epoch, s.epochs)
-        self.early, self.convergence = Watch(), Watch(tol=s.tol)
-        self.best: Values | None = None
         self.kept: Values | None = None
         self.step, self.pending = 0, list[Array]()  # of the epoch that has begun: losses of its steps
+        self.losses_hash = LossesHash()
         self.spent, self.lines = 0.0, list[dict[str, Any]]()  # seconds in it; what is to be written of those before
         start = self._start()
-        # To go back to: the last two moments at which epochs were over; weights and buffers after so many epochs.
-        self.marks, self.known = [start], dict[int, Values]()
-        if self.resumed is not None:
-            self._restore(self.resumed)
+        self.past = Past(start, self.steps_per_epoch, None if self.resumed is None else self.resumed.good)
         # The graph of a step; on the reference engine also what computes it.
         self.program = StepProgram.of(self.graphs.step, s.dtype, shards=s.shards, engine=REFERENCE)
         self.stepper = make_stepper(
@@ -100,13 +97,13 @@ class Training:
         self.run.engine = self.run.config["engine"] = self.engine
         if self.stepper.threads is not None:
             self.run.config["threads"] = self.stepper.threads
-        self.forward = self.judge = StepProgram.of(self.graphs.forward, s.dtype, engine=self.engine)
-        if self.rows.weight is not None and (self.validation is None or self.validation.weight is None):
-            self.judge = StepProgram.of(self.graphs.judge, s.dtype, engine=self.engine)
+        self.scoring = Scoring(s, self.run, self.rows, self.validation, self.graphs, self.engine)
         self.pace = Pace(every_step=wants_steps(self.callbacks))
         self.checkpoints, self.hashing = Clock(s.checkpoint_every), Clock(HASH_EVERY)
         self.started = self.lap = time.perf_counter()
         self.run.start = start
+        if self.resumed is not None:
+            self._restore(self.resumed)
 
     def _start(self) -> Snapshot:
         """Weights, buffers and state at the first step, in the network's order."""
@@ -124,8 +121,7 @@ class Training:
         """Everything, at this moment between two steps."""
         now = time.perf_counter()
         progress = {
-            "early": self.early.to_json(),
-            "convergence": self.convergence.to_json(),
+            "scoring": self.scoring.to_json(),
             "best_epoch": self.run.best_epoch,
             "stopped": self.run.stopped,
             "problem": self.run.problem,
@@ -133,11 +129,12 @@ class Training:
             "spent": self.spent + now - self.lap,
             "hashes": {str(step): name for step, name in self.run.hashes.items()},
             "callbacks": states(self.callbacks),
+            "losses": self.losses_hash.name,
         }
         return Checkpoint(
             now=self.stepper.snapshot(),
-            good=self._good(self.step)[0],
-            best=self.best,
+            good=self.past.good(self.step, self.stepper),
+            best=self.scoring.best,
             losses=np.concatenate([np.empty(0), *self.pending]),
             scores=list(self.run.scores),
             history={name: list(numbers) for name, numbers in self.run.history.items()},
@@ -146,9 +143,10 @@ class Training:
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         run, found = self.run, checkpoint.progress
-        self.step, self.spent, self.best = checkpoint.step, found["spent"], checkpoint.best
-        self.early, self.convergence = Watch.from_json(found["early"]), Watch.from_json(found["convergence"])
+        self.step, self.spent = checkpoint.step, found["spent"]
+        self.scoring.restore(found["scoring"], checkpoint.best)
         self.pending = [checkpoint.losses] if len(checkpoint.losses) else []
+        self.losses_hash.take(run.steps["loss"])
         run.history = {name: list(numbers) for name, numbers in checkpoint.history.items()}
         run.best_epoch, run.stopped, run.problem = (found[key] for key in ("best_epoch", "stopped", "problem"))
         run.stopped = "" if run.stopped == "interrupted" else run.stopped
@@ -156,8 +154,6 @@ class Training:
         run.hashes = {int(step): name for step, name in found["hashes"].items()}
         for score in run.scores:
             self.rates.observe(score)
-        epoch, place = divmod(self.step, self.steps_per_epoch)
-        self.known = {epoch if place else max(epoch - 1, 0): checkpoint.good}
         load_states(self.callbacks, found["callbacks"])
 
     # the loop
@@ -172,12 +168,17 @@ class Training:
             with stop_on_signals() as stop:
                 if not run.stopped:
                     self._tell("on_train_begin")
+                if self.step // self.steps_per_epoch > run.epochs and not run.stopped:
+                    self._epochs_over(whole=True)  # the run was stopped at its end
                 while not (run.stopped or stop or self.step == total):
                     self._chunk(total, stop)
                 run.signal = stop.signal
             if not run.stopped:
                 run.stopped = "interrupted" if stop else "epochs"
             last = self.checkpoint() if self.folder is not None and run.stopped != "nan" else None
+            if self.folder is not None and last is not None and run.stopped == "interrupted":
+                self.folder.checkpoint(last, behind=False)  # before anything else that takes time
+                last = None
             self._conclude()
         except BaseException:
             self._put(self.kept or self.stepper.snapshot().values)
@@ -210,7 +211,7 @@ class Training:
         if self.step // self.steps_per_epoch > self.run.epochs and not self.run.stopped:
             self._epochs_over(whole=len(taken) == len(losses))
         if len(taken) < len(losses) and not self.run.stopped:
-            self._went_bad(*self.origin.of_loss(float(losses[-1]), self.step, self.marks[-1]))
+            self._went_bad(*self.origin.of_loss(float(losses[-1]), self.step, self.past.last))
         if self.folder is not None:
             self.folder.losses(first, taken[: self.step - first])
             self.folder.append_history(self.lines)
@@ -228,10 +229,8 @@ class Training:
 
     @property
     def looked_at(self) -> bool:
-        """Whether something depends on the weights or the scores after each single epoch."""
-        s = self.settings
-        measured = s.train_metrics or s.train_loss_each_epoch or s.until == "converged"
-        return bool(self.validation is not None or self.callbacks or measured or self.rates.learns)
+        """Whether somebody looks at the weights after each single epoch."""
+        return bool(self.callbacks) or self.scoring.looks
 
     def _taken(self, losses: Array) -> None:
         """Tell of steps whose loss was finite: where somebody wants to know of each, there is but one."""
@@ -241,6 +240,7 @@ class Training:
             self._tell("on_step_end", number)
         self.step += len(losses)
         self.pending.append(losses)
+        self.losses_hash.take(losses)
 
     def _epochs_over(self, whole: bool) -> None:
         """Take note of the epochs that have ended.
@@ -249,13 +249,15 @@ class Training:
             whole: whether the last of them ended with the last step that was run.
         """
         per_epoch, losses, spoiled = self.steps_per_epoch, np.concatenate(self.pending), None
-        mark = self.stepper.snapshot() if whole and self.step % per_epoch == 0 else None
-        if mark is not None and bad_state(mark):
-            spoiled = self.origin.of_update(self.step, self.marks[-1])
+        here, due = whole and self.step % per_epoch == 0, False
+        if here and not self.stepper.finite():
+            spoiled = self.origin.of_update(self.step, self.past.last)
             self.step = (spoiled[1] // per_epoch + 1) * per_epoch  # the end of the epoch that it happened in
             del self.run.steps["loss"][self.step :]
-        elif mark is not None:
-            self.marks = [self.marks[-1], mark]
+        elif here:
+            due = self.hashing.due()
+            if due or self.looked_at:
+                self.past.keep(self.stepper.snapshot())
         count = self.step // per_epoch - self.run.epochs - (spoiled is not None)
         now = time.perf_counter()
         seconds, self.spent, self.lap = (self.spent + now - self.lap) / max(count, 1), 0.0, now
@@ -264,139 +266,91 @@ class Training:
         self.pending = [losses[count * per_epoch :]]
         if spoiled is not None:
             self._went_bad(*spoiled)
-        elif mark is not None:
-            self._record_hash()
+        elif due:
+            self.run.hashes[self.step] = weights_hash(self.past.last.values)
+            self.lines[-1] = history_line(self.run, self.run.epochs - 1, self.step)
 
     def _after_epoch(self, losses: Array, seconds: float) -> None:
-        s, run, epoch = self.settings, self.run, self.run.epochs
-        run.record("loss", self.batches.mean_loss(losses))
-        score = run.history["loss"][-1]
-        if self.validation is not None:
-            score, outputs = mean_loss(self.judge, self.validation, self.marks[-1].values)
-            run.record("validation_loss", score)
-            for metric in s.metrics:
-                run.record(f"validation_{metric.name}", metric(outputs, self.validation.y))
-        self._measure_training()
+        """What follows from an epoch; the weights after it are at hand where somebody looks at single epochs."""
+        run, epoch, values = self.run, self.run.epochs, self.past.last.values
+        score = self.scoring.measure(self.batches.mean_loss(losses), values)
         run.record("learning_rate", self._rate((epoch + 1) * self.steps_per_epoch))
         run.record("seconds", seconds)
         run.epochs = epoch + 1
         run.scores.append(score)
         self.rates.observe(score)
         if self.callbacks:
-            self._put(self.marks[-1].values)
-        if self.validation is not None and self.early.observe(score):
-            run.best_epoch, self.best = epoch, self.marks[-1].values
+            self._put(values)
+        self.scoring.note(score, values)
         self.lines.append(history_line(run, epoch))
         self.view.epoch(run)
-        self._judge(score)
+        if not math.isfinite(score):
+            self._score_went_bad(score)
+        run.stopped = run.stopped or self.scoring.reason
         self._tell("on_epoch_end", epoch)
-
-    def _record_hash(self) -> None:
-        """The weights' name at this step: of each epoch, or each half second, whichever is rarer."""
-        if self.hashing.due():
-            self.run.hashes[self.step] = weights_hash(self.marks[-1].values)
-            self.lines[-1:] = [history_line(self.run, self.run.epochs - 1, self.step)]
 
     def _rate(self, step: int) -> float:
         """The learning rate η of a step."""
         return self.optimizer.lr * float(self.rates.factors(step, 1)[0])
 
-    def _measure_training(self) -> None:
-        """The loss and metrics of the whole training set, in the epochs that need them."""
-        s, run = self.settings, self.run
-        converging = s.until == "converged"
-        if not (converging or s.train_loss_each_epoch or s.train_metrics):
-            return
-        loss, outputs = mean_loss(self.forward, self.rows, self.marks[-1].values)
-        if s.train_loss_each_epoch:
-            run.record("train_loss", loss)
-        for metric in s.train_metrics:
-            run.record(f"train_{metric.name}", metric(outputs, self.rows.y))
-        if converging:
-            self.convergence.observe(loss)
-
-    def _judge(self, score: float) -> None:
-        """Whether there is a reason to stop after this epoch."""
-        s = self.settings
-        if not math.isfinite(score):
-            rows = self.validation or self.rows
-            origin = self.origin.of_rows(self.judge, rows, self.marks[-1].values, "the validation rows")
-            self.run.stopped = "nan"
-            self.run.problem = (
-                f"the validation loss became {score} in epoch {self.run.epochs}, though the training loss is finite: "
-                f"{origin}. The weights of the best epoch were kept; try a smaller learning rate"
-            )
-        elif s.until == "converged":
-            if self.convergence.stale >= (s.patience or 10):
-                self.run.stopped = "converged"
-        elif s.patience is not None and self.validation is not None and self.early.stale >= s.patience:
-            self.run.stopped = "patience"
-
     # the end
 
     def _conclude(self) -> None:
-        """Choose the weights to keep, and measure them on the whole training set."""
+        """Choose the weights to keep, and measure them on the whole training set, unless somebody wants to go."""
+        run, now = self.run, self.stepper.snapshot()
+        values = self._keep(now)
+        if run.stopped != "interrupted":
+            values = self._measure(now, values)
+        run.state = now.state
+        run.hashes[now.step] = weights_hash(now.values)
+        s, forward = self.settings, self.graphs
+        run.measure_gradient_norm(
+            lambda: full_gradient_norm(StepProgram.of(forward.gradient, s.dtype, engine=self.engine), self.rows, values)
+        )
+
+    def _measure(self, now: Snapshot, values: Values) -> Values:
+        """The loss of the whole training set at the weights to keep; where it is not finite, others are kept."""
         s, run = self.settings, self.run
-        now = self.stepper.snapshot()
-        loss = self._keep(now)
+        loss = loss_of_all(self.scoring.forward, self.rows, values)
         if not math.isfinite(loss) and run.stopped != "nan" and self.step:
-            last, values = self.step - 1, self.kept or now.values
-            origin = self.origin.of_rows(self.forward, self.rows, values, "the training set")
+            last = self.step - 1
+            origin = self.origin.of_rows(self.scoring.forward, self.rows, values, "the training set")
             self._went_bad(f"the loss of the whole training set became {loss} after step {last}: {origin}", last)
-            loss = self._keep(now)
+            values = self._keep(now)
+            loss = loss_of_all(self.scoring.forward, self.rows, values)
         if run.stopped == "nan":
             log.error(run.problem)
         if s.train_loss_each_epoch:
             run.history.setdefault("train_loss", [])
         else:
             run.record("train_loss", loss)
-        run.state = now.state
-        run.hashes[now.step] = weights_hash(now.values)
-        values, forward = self.kept or now.values, self.graphs
-        run.measure_gradient_norm(
-            lambda: full_gradient_norm(StepProgram.of(forward.gradient, s.dtype, engine=self.engine), self.rows, values)
-        )
+        return values
 
-    def _keep(self, now: Snapshot) -> float:
-        """Put the weights into the network that the run ends with; their loss on the whole training set."""
-        s = self.settings
-        self.kept = self._good(self.step)[0] if self.run.stopped == "nan" else now.values
-        if s.restore_best and self.best is not None and s.until != "converged":
-            self.kept = self.best
+    def _keep(self, now: Snapshot) -> Values:
+        """Put the weights into the network that the run ends with."""
+        self.kept = self.past.good(self.step, self.stepper) if self.run.stopped == "nan" else now.values
+        if self.scoring.keeps_best:
+            self.kept = self.scoring.best or self.kept
         self._put(self.kept)
-        return mean_loss(self.forward, self.rows, self.kept)[0]
+        return self.kept
 
     # bad numbers
 
-    def _good(self, step: int) -> tuple[Values, int]:
-        """Weights and buffers to keep where the loss of a step is bad, and after how many epochs they were so.
-
-        Those at the beginning of its epoch are good if a loss at them was finite: if it is not the epoch's first step.
-        """
-        epoch, place = divmod(step, self.steps_per_epoch)
-        epochs = epoch if place else max(epoch - 1, 0)
-        if epochs not in self.known:
-            self.known = {epochs: self._values_after(epochs)}
-        return self.known[epochs], epochs
-
-    def _values_after(self, epochs: int) -> Values:
-        """Weights and buffers after so many epochs: those of a mark, or found by taking steps again."""
-        target = epochs * self.steps_per_epoch
-        mark = next(mark for mark in reversed(self.marks) if mark.step <= target)
-        if mark.step == target:
-            return mark.values
-        here = self.stepper.snapshot()
-        self.stepper.restore(mark)
-        self.stepper.run(mark.step, target - mark.step)
-        values = self.stepper.snapshot().values
-        self.stepper.restore(here)
-        return values
+    def _score_went_bad(self, score: float) -> None:
+        """A validation loss of NaN or infinity."""
+        rows, values = self.validation or self.rows, self.past.last.values
+        origin = self.origin.of_rows(self.scoring.judge, rows, values, "the validation rows")
+        self.run.stopped = "nan"
+        self.run.problem = (
+            f"the validation loss became {score} in epoch {self.run.epochs}, though the training loss is finite: "
+            f"{origin}. The weights of the best epoch were kept; try a smaller learning rate"
+        )
 
     def _went_bad(self, what: str, step: int) -> None:
         """Stop, and say what happened, which weights are kept (see `_conclude`) and what may help."""
-        rate, epochs = self._rate(step), self._good(self.step)[1]
+        rate, epochs = self._rate(step), self.past.good_epochs(self.step)
         kept = f"the weights after epoch {epochs}" if epochs else "the initial weights"
-        if self.settings.restore_best and self.run.best_epoch is not None and self.settings.until != "converged":
+        if self.scoring.keeps_best and self.run.best_epoch is not None:
             kept = f"the weights of the best epoch, {self.run.best_epoch + 1},"
         self.run.stopped = "nan"
         self.run.problem = (
@@ -406,7 +360,7 @@ class Training:
 
     def _put(self, values: Values) -> None:
         """Put weights and buffers into the network: these if they are finite, else the last good ones."""
-        chosen = self._good(self.step)[0] if bad_entry(values) else values
+        chosen = self.past.good(self.step, self.stepper) if bad_entry(values) else values
         self.net.load_parameters({name: chosen[name] for name in self.net.named_parameters()})
         self.net.load_buffers({name: chosen[name] for name in self.net.named_buffers()})
 

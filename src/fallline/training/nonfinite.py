@@ -17,6 +17,7 @@ from fallline.engine.programs import REFERENCE
 from fallline.errors import CompileError
 from fallline.ir.graph import Graph, Node
 from fallline.ir.types import BATCH
+from fallline.ops.finite import is_finite
 from fallline.optim import Optimizer
 from fallline.training.batches import Batches
 from fallline.training.causes import Fault, explanation
@@ -32,17 +33,10 @@ CHUNK = 4096
 UNKNOWN = "taking the step again did not show where: have the data changed during the training?"
 
 
-def is_bad(array: Array) -> bool:
-    """Whether a float array holds NaN or infinity."""
-    if array.dtype.kind != "f" or math.isfinite(np.vdot(array, array)):  # Σ x² is finite only if every x is: fast
-        return False
-    return not bool(np.isfinite(array).all())
-
-
 def bad_entry(values: Mapping[str, Array]) -> str:
     """The first bad entry among weights and buffers, such as "'0.weight' nan at (0, 1)"; empty if there is none."""
     for name, array in values.items():
-        if is_bad(array):
+        if not is_finite(array):
             place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
             return f"{name!r} {array[place]} at {place}"
     return ""
@@ -204,6 +198,6 @@ def _first_bad_rows(program: StepProgram, rows: Rows, values: Mapping[str, Array
     for start in range(0, len(rows), CHUNK):
         part = rows.take(slice(start, start + CHUNK))
         losses = program.forward(program.inputs(part, values, 1.0, 0, 0))[ROWS]
-        if is_bad(losses):
+        if not is_finite(losses):
             return start + np.flatnonzero(~np.isfinite(losses))
     return np.arange(0)

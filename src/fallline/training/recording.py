@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fallline import optim
-from fallline.errors import ArgumentError, FalllineError, RunFolderError
+from fallline.errors import ArgumentError, FalllineError, RunFolderError, told
 from fallline.nn.losses import FunctionLoss, Loss
 from fallline.nn.losses import from_config as loss_from_config
 from fallline.nn.losses import get as get_loss
@@ -15,10 +15,13 @@ from fallline.nn.module import Module
 from fallline.nn.trace import check_network
 from fallline.optim import Optimizer, schedules
 from fallline.training import metrics as metric_registry
+from fallline.training.arguments import one_of, positive_number, seed_number, whole_number
+from fallline.training.checkpoint import Checkpoint
 from fallline.training.class_weight import row_weights
 from fallline.training.graphs import Graphs
 from fallline.training.held_out import data_names, split
 from fallline.training.metrics import Metric
+from fallline.training.misfits import misfit
 from fallline.training.run_reader import StoredRun
 from fallline.training.settings import Settings
 from fallline.training.step import Rows, check_rows
@@ -82,19 +85,39 @@ def recording_of(stored: StoredRun, given: Given, validated: bool = True) -> Rec
     """
     call, config = stored.call, stored.config
     stored.require_contract()
+    graphs = stored.graphs
     net = stored.network() if given.net is None else given.net
     check_network(net, call)
     try:
         loss, settings = _loss(stored, given), _settings(config, given, validated)
         optimizer = optim.from_config(config["optimizer"])
         rows, held_out = _rows(stored, given, net, loss, settings, validated)
+    except FalllineError:
+        raise
     except KeyError as error:
         raise RunFolderError(f"{call}: run.json of {str(stored.path)!r} lacks the setting {error}") from None
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise RunFolderError(
+            f"{call}: run.json of {str(stored.path)!r} has settings of another kind ({told(error)})"
+        ) from None
     _require_same_data(stored, rows, held_out, given, validated)
-    graphs = stored.graphs
     if given.net is not None or given.loss is not None:
         graphs = _require_same_graphs(stored, given, net, rows, loss, settings.dtype)
     return Recording(net, graphs, rows, held_out, loss, optimizer, settings)
+
+
+def require_fitting(stored: StoredRun, recording: Recording, checkpoint: Checkpoint) -> None:
+    """Refuse a checkpoint that is whole and not of this training.
+
+    Raises:
+        RunFolderError: it is not.
+    """
+    s = recording.settings
+    per_epoch = -(-len(recording.rows) // s.batch_size)
+    if problem := misfit(checkpoint, recording.graphs.step, recording.optimizer, per_epoch, s.epochs):
+        raise RunFolderError(
+            f"{stored.call}: a checkpoint of the run {str(stored.path)!r} does not fit its training: {problem}"
+        )
 
 
 def _loss(stored: StoredRun, given: Given) -> Loss:
@@ -118,7 +141,21 @@ def _settings(config: Mapping[str, Any], given: Given, validated: bool) -> Setti
         "train_metrics": tuple(_metric(name, known) for name in config["train_metrics"] if validated),
         "threads": given.threads,
     }
-    return Settings(**{**own, **changed})
+    settings = Settings(**{**own, **changed})
+    _require_sense(settings)
+    return settings
+
+
+def _require_sense(s: Settings) -> None:
+    """Refuse what `fit` would have refused, too."""
+    for name in ("batch_size", "epochs", "shards"):
+        whole_number(name, getattr(s, name), 1, "resume")
+    seed_number(s.seed)
+    one_of("dtype", s.dtype, ("float32", "float64"), "resume")
+    positive_number("tol", s.tol, zero=True)
+    for name in ("patience", "clip_norm", "clip_value", "checkpoint_every"):
+        if getattr(s, name) is not None:
+            positive_number(name, getattr(s, name), zero=name == "checkpoint_every")
 
 
 def _metric(name: str, known: Mapping[str, Metric]) -> Metric:

@@ -4,6 +4,7 @@ From the nearest earlier checkpoint the steps are taken again; of the step asked
 hash is compared with the next one that the run recorded.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +20,7 @@ from fallline.training.batches import Batches
 from fallline.training.every_tensor import every_tensor, step_inputs
 from fallline.training.hashes import weights_hash
 from fallline.training.rates import Rates
-from fallline.training.recording import Given, Recording, recording_of
+from fallline.training.recording import Given, Recording, recording_of, require_fitting
 from fallline.training.run import Run
 from fallline.training.run_reader import StoredRun
 from fallline.training.step import GRADIENT, LOSS, StepProgram
@@ -121,15 +122,19 @@ class Replayer:
     @classmethod
     def of_folder(cls, stored: StoredRun, recording: Recording) -> "Replayer":
         """Of a run on disk."""
-        lines = stored.history()
-        scores = [float(line.get("validation_loss", line["loss"])) for line in lines]
-        steps = stored.steps()
+        last, lines = next(stored.whole()), stored.history()
+        require_fitting(stored, recording, last)
+        # beyond the last checkpoint, whose scores have a hash, history.jsonl is all there is
+        scores = last.scores + [_score(line) for line in lines[len(last.scores) :]]
         per_epoch = -(-len(recording.rows) // recording.settings.batch_size)
-        hashes = stored.hashes()
-        taken = max([steps[-1], len(lines) * per_epoch, *hashes])
+        total = per_epoch * recording.settings.epochs
+        hashes = {step: name for step, name in stored.hashes().items() if step <= total}
+        taken = max([last.step, min(len(lines) * per_epoch, total), *hashes])
 
         def sources(step: int) -> Iterator[Snapshot]:
-            return (checkpoint.now for checkpoint in stored.whole(step))
+            for checkpoint in stored.whole(step):
+                require_fitting(stored, recording, checkpoint)
+                yield checkpoint.now
 
         return cls(recording, stored.engine, scores, sources, hashes, taken)
 
@@ -157,12 +162,17 @@ class Replayer:
                 best = source
         if best is None:
             raise RunFolderError(f"replay: the run has no whole checkpoint at or before step {step}")
-        if best.step < step:
-            best, _ = self.onward(best, step)
-        self._kept[step] = best
+        return self._taken(best, step)
+
+    def _taken(self, start: Snapshot, step: int) -> Snapshot:
+        """The state before step `step`, by taking the steps from an earlier one, whatever a checkpoint says of it."""
+        return self._keep(start if start.step == step else self.onward(start, step)[0])
+
+    def _keep(self, moment: Snapshot) -> Snapshot:
+        self._kept[moment.step] = moment
         if len(self._kept) > KEPT:
             del self._kept[next(iter(self._kept))]
-        return best
+        return moment
 
     @property
     def threads(self) -> int | None:
@@ -188,7 +198,10 @@ class Replayer:
         return self._stepper.snapshot(), losses
 
     def verify(self, step: int) -> int | None:
-        """Compare the weights with the next recorded hash; after which step that was, or None where there is none.
+        """Compare the weights, taken on from `step`, with the next recorded hash.
+
+        Returns:
+            After which step that was, or None where there is none.
 
         Raises:
             RunFolderError: the hash is another one.
@@ -197,7 +210,7 @@ class Replayer:
         if not later:
             return None
         at = min(later)
-        if weights_hash(self.state(at).values) != self.hashes[at]:
+        if weights_hash(self._taken(self.state(step), at).values) != self.hashes[at]:
             raise RunFolderError(
                 f"replay: taking the steps again gives other weights after step {at} than the run recorded; "
                 "`fallline verify` and `fallline diff` tell more"
@@ -216,7 +229,7 @@ class Replayer:
                 f"replay: the run took {self.taken:,} steps, 0 to {self.taken - 1:,}; found step={step}"
             )
         before = self.state(step)
-        after = self.state(step + 1)
+        after = self._taken(before, step + 1)
         tensors = self.tensors(before)
         prefix = len(GRADIENT)
         return Replay(
@@ -274,6 +287,12 @@ def replay(
     """
     number = whole_number("step", step, 0, "replay")
     return replayer_of(run, Given(x, y, sample_weight, None, net, loss, (), threads)).step(number)
+
+
+def _score(line: Mapping[str, Any]) -> float:
+    """What the schedule was told of an epoch; null in JSON is NaN here."""
+    found = line.get("validation_loss", line.get("loss"))
+    return float(found) if isinstance(found, float | int) else math.nan
 
 
 def replayer_of(run: Any, given: Given, call: str = "replay") -> Replayer:

@@ -13,9 +13,9 @@ from fallline.training.checkpoint import Checkpoint
 from fallline.training.hashes import weights_hash
 from fallline.training.loop import Training, history_line
 from fallline.training.progress import ProgressView, Silent, choose
-from fallline.training.recording import Given, Recording, recording_of
+from fallline.training.recording import Given, Recording, recording_of, require_fitting
 from fallline.training.run import Run
-from fallline.training.run_folder import RunFolder
+from fallline.training.run_folder import RunFolder, owned
 from fallline.training.run_reader import StoredRun
 from fallline.training.settings import Settings
 
@@ -66,24 +66,34 @@ def resume(
         RunFolderError: there is no such run, or it cannot be gone on with here.
         ArgumentError: the data, the network, the loss or a setting is another one.
     """
-    stored = StoredRun(run_dir)
+    stored = StoredRun(run_dir.path if isinstance(run_dir, RunFolder) else run_dir)
     if branch is None and (changes or step is not None):
         name = next(iter(changes), "step")
         raise ArgumentError(
             f"resume({name}=…): a resumed run goes on as it was; for another {name} branch a new run off it: "
             "branch='folder'"
         )
-    recording = recording_of(stored, Given(x, y, sample_weight, validation, net, loss, metrics, _threads(threads)))
+    given = Given(x, y, sample_weight, validation, net, loss, metrics, _threads(threads))
     listeners, view = as_callbacks(callbacks), choose(progress)
     if branch is not None:
-        return _branch(stored, recording, branch, step, changes, listeners, view)
-    checkpoint = next(stored.whole())
-    folder = RunFolder(stored.path, stored.made_by, stored.model_extra, again=True)
-    run = _run(stored, recording, checkpoint)
+        return _branch(stored, recording_of(stored, given), branch, step, changes, listeners, view)
+    with owned(run_dir, again=True) as folder:
+        return _go_on(StoredRun(stored.path), given, folder, listeners, view)  # as it is now that nobody else writes
+
+
+def _go_on(stored: StoredRun, given: Given, folder: RunFolder, listeners: Any, view: Any) -> Run:
+    """To the end, in the run's own folder."""
+    recording = recording_of(stored, given)
+    checkpoint = _latest(stored, recording)
+    losses = stored.losses_until(checkpoint)
+    folder.about = {**stored.made_by, **folder.about}
+    folder.model_extra = folder.model_extra or stored.model_extra
+    run = _run(stored, recording, losses)
     training = _training(stored, recording, run, checkpoint, folder, listeners, view)
     per_epoch = training.steps_per_epoch
     lines = [history_line(run, epoch, (epoch + 1) * per_epoch) for epoch in range(run.epochs)]
-    folder.go_on(recording.net, checkpoint, lines)
+    folder.go_on(recording.net, checkpoint, lines, losses, stored.begun)
+    folder.write_about(run)
     return training.train()
 
 
@@ -91,10 +101,21 @@ def _threads(threads: int | None) -> int | None:
     return None if threads is None else whole_number("threads", threads, 1, "resume")
 
 
-def _run(stored: StoredRun, recording: Recording, checkpoint: Checkpoint) -> Run:
+def _latest(stored: StoredRun, recording: Recording, most: int | None = None) -> Checkpoint:
+    """The last whole checkpoint, of at most some step."""
+    found = next(stored.whole(most), None)
+    if found is None:
+        raise ArgumentError(
+            f"resume: the run {str(stored.path)!r} begins at step {stored.start.step}; found step={most}"
+        )
+    require_fitting(stored, recording, found)
+    return found
+
+
+def _run(stored: StoredRun, recording: Recording, losses: list[float]) -> Run:
     run = Run(recording.net, recording.loss, recording.optimizer, engine=stored.engine, config=dict(stored.config))
     run.recording = recording
-    run.steps["loss"] = stored.losses(checkpoint.step).tolist()
+    run.steps["loss"] = list(losses)
     run.folder = stored.path
     return run
 
@@ -135,49 +156,49 @@ def _branch(
     for name in changes:
         if name not in CHANGES:
             raise ArgumentError(f"resume: a branch cannot change {name!r}: {nearest(name, CHANGES)}; fit can")
-    checkpoint = _checkpoint_at(stored, recording, step)
+    checkpoint, losses = _checkpoint_at(stored, recording, step)
     changed = replace(
         recording,
         optimizer=_optimizer(recording.optimizer, changes),
         settings=_changed(recording.settings, changes),
     )
     origin = {"run": str(stored.path), "step": checkpoint.step, "weights": weights_hash(checkpoint.now.values)}
-    run = _run(stored, changed, checkpoint)
+    run = _run(stored, changed, losses)
     run.config |= {
         "optimizer": changed.optimizer.config(),
         "schedule": changed.settings.schedule.config(),
         **{name: getattr(changed.settings, name) for name in CHANGES if name not in ("optimizer", "schedule")},
     }
-    folder = RunFolder(path, {**stored.made_by, "branched_from": origin}, stored.model_extra)
-    run.folder = folder.path
-    training = _training(stored, changed, run, checkpoint, folder, listeners, view)
-    folder.write_about(run)
-    folder.begin(recording.net, recording.graphs, training.checkpoint())
-    per_epoch = training.steps_per_epoch
-    folder.append_history(history_line(run, epoch, (epoch + 1) * per_epoch) for epoch in range(run.epochs))
-    return training.train()
+    with owned(path) as folder:
+        folder.about = {**(folder.about or stored.made_by), "branched_from": origin}
+        folder.model_extra = folder.model_extra or stored.model_extra
+        run.folder = folder.path
+        training = _training(stored, changed, run, checkpoint, folder, listeners, view)
+        folder.write_about(run)
+        folder.begin(recording.net, recording.graphs, training.checkpoint(), run)
+        per_epoch = training.steps_per_epoch
+        folder.append_history(history_line(run, epoch, (epoch + 1) * per_epoch) for epoch in range(run.epochs))
+        return training.train()
 
 
-def _checkpoint_at(stored: StoredRun, recording: Recording, step: int | None) -> Checkpoint:
-    """The last checkpoint, or the state after so many steps, by going on from the checkpoint before it."""
+def _checkpoint_at(stored: StoredRun, recording: Recording, step: int | None) -> tuple[Checkpoint, list[float]]:
+    """The last checkpoint, or the state after so many steps, by going on from the one before it; all losses so far."""
     if step is None:
-        found = next(stored.whole())
+        found = _latest(stored, recording)
+        losses = stored.losses_until(found)
     else:
-        found = _taken_to(stored, recording, whole_number("step", step, 0, "resume"))
-    return replace(found, progress={**found.progress, "stopped": "", "problem": ""})
+        found, losses = _taken_to(stored, recording, whole_number("step", step, 0, "resume"))
+    return replace(found, progress={**found.progress, "stopped": "", "problem": ""}), losses
 
 
-def _taken_to(stored: StoredRun, recording: Recording, step: int) -> Checkpoint:
+def _taken_to(stored: StoredRun, recording: Recording, step: int) -> tuple[Checkpoint, list[float]]:
     """Everything of the training after so many steps, as it was then, by going on from the checkpoint before."""
-    source = next(stored.whole(step), None)
-    if source is None:
-        raise ArgumentError(
-            f"resume: the run {str(stored.path)!r} begins at step {stored.start.step}; found step={step}"
-        )
-    training = _training(stored, recording, _run(stored, recording, source), source, None, [], Silent())
+    source = _latest(stored, recording, step)
+    run = _run(stored, recording, stored.losses_until(source))
+    training = _training(stored, recording, run, source, None, [], Silent())
     if step > (total := recording.settings.epochs * training.steps_per_epoch):
         raise ArgumentError(f"resume: the run {str(stored.path)!r} has {total:,} steps; found step={step}")
-    return training.taken_to(step)
+    return training.taken_to(step), run.steps["loss"]
 
 
 def _optimizer(before: Optimizer, changes: dict[str, Any]) -> Optimizer:

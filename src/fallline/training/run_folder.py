@@ -9,10 +9,11 @@ import math
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from fallline.errors import KindError, ModelFileError, RunFolderError
 from fallline.nn.model_file import describe_network, save_network, write_tensors, write_whole
 from fallline.nn.module import Module
 from fallline.training.checkpoint import Checkpoint, write_checkpoint
+from fallline.training.folder_lock import FolderLock
 from fallline.training.graphs import Graphs
 from fallline.training.hashes import data_hash
 from fallline.training.run import Run
@@ -41,18 +43,21 @@ MODEL, START, RUN, HISTORY, STEP_LOSSES = (
     "history.jsonl",
     "losses.f64",
 )
-CHECKPOINTS, BEST = "checkpoints", "best.safetensors"
-GRAPHS = "graphs"
+CHECKPOINTS, STEPS, BEST = "checkpoints", "step-*.safetensors", "best.safetensors"
+GRAPHS, SETTINGS, BEGUN = "graphs", "settings", "begun"
 
 
 class RunFolder:
-    """Writes a run's files, each one whole or not at all.
+    """Writes a run's files, each one whole or not at all. Nobody else may write there until `release`.
 
     Args:
         path: a folder that does not exist yet, or is empty; with `again`, that of a run to go on with.
         about: JSON values for run.json (the data's name, the command, …).
         model_extra: JSON values stored in every model file beside the network (a table's encoders).
         again: whether the run exists.
+
+    Raises:
+        RunFolderError: the folder is not empty, cannot be made, or is in use.
     """
 
     def __init__(
@@ -70,19 +75,38 @@ class RunFolder:
         self.model_extra = model_extra or {}
         self._writer = Writer()
         self._told: set[str] = set()
-        self._best_epoch: int | None = None  # whose weights are in best.safetensors
+        self._best_epoch: int | None = None  # whose weights this process has put into best.safetensors
         self._model: tuple[dict[str, Array], dict[str, Any]] = {}, {}
+        self._begun = ""  # the hash of start.safetensors: whose checkpoints these are
         self._losses: list[tuple[int, Array]] = []  # (first step, losses) that are in no file yet
-        if not again and self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise RunFolderError(
-                f"the run folder {str(path)!r} exists already and is not empty; choose another name or remove it"
-            )
+        if not again:
+            self._require_empty()
         try:
-            (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = FolderLock(self.path)
+            if not again:
+                self._require_empty()  # who was here first has begun to write
+            (self.path / CHECKPOINTS).mkdir(exist_ok=True)
         except OSError as error:
             raise RunFolderError(
                 f"cannot make the run folder {str(path)!r}: {error.strerror}; choose a folder you may write to"
             ) from None
+
+    def _require_empty(self) -> None:
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise RunFolderError(
+                f"the run folder {str(self.path)!r} exists already and is not empty; choose another name or remove it"
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Let others write here."""
+        self._lock.release()
 
     @property
     def model(self) -> Path:
@@ -103,7 +127,7 @@ class RunFolder:
             "problem": run.problem,
             "epochs": run.epochs,
             "seconds": round(run.seconds, 3),
-            "gradient_norm": run.gradient_norm,
+            "gradient_norm": None if run.stopped == "interrupted" else run.gradient_norm,  # takes too long
             "weights": {str(step): name for step, name in run.hashes.items()},
             "best_epoch": run.best_epoch,
             **more,
@@ -111,8 +135,10 @@ class RunFolder:
         text = json.dumps(plain(content), indent=2, ensure_ascii=False)
         write_whole(self.path / RUN, f"{text}\n".encode())
 
-    def begin(self, net: Module, graphs: Graphs, start: Checkpoint) -> None:
-        """start.safetensors: a checkpoint of the start, with the graphs of all that the training computes.
+    def begin(self, net: Module, graphs: Graphs, start: Checkpoint, run: Run) -> None:
+        """start.safetensors: a checkpoint of the start, the graphs of all that the training computes, its settings.
+
+        A branch has losses of steps before its start: losses.f64.
 
         Raises:
             ModelFileError: it cannot be written.
@@ -122,21 +148,46 @@ class RunFolder:
         arrays = {**start.now.values, **constants}
         stored = graphs.to_json(arrays)
         constants = {name: array for name, array in arrays.items() if name not in start.now.values}
-        write_checkpoint(self.path / START, start, constants, {**model, GRAPHS: stored})
+        about = {GRAPHS: stored, SETTINGS: plain(run.config)}
+        if run.steps["loss"]:
+            self._write_all_losses(run.steps["loss"])
+        self._begun = write_checkpoint(self.path / START, start, constants, {**model, **about})
 
-    def go_on(self, net: Module, checkpoint: Checkpoint, lines: Iterable[dict[str, Any]]) -> None:
+    def go_on(
+        self, net: Module, checkpoint: Checkpoint, lines: Iterable[dict[str, Any]], losses: list[float], begun: str
+    ) -> None:
         """Begin to write again where a checkpoint stands: what was written of later steps is taken away.
+
+        Args:
+            net: the network.
+            checkpoint: where the training goes on.
+            lines: of history.jsonl, until then.
+            losses: of the steps until then.
+            begun: the hash of start.safetensors.
 
         Raises:
             ModelFileError: the folder cannot be written to.
         """
         self.describe(net)
-        self._best_epoch = checkpoint.progress["best_epoch"]
+        self._begun = begun
         text = "".join(f"{json.dumps(plain(line))}\n" for line in lines)
         write_whole(self.path / HISTORY, text.encode())
-        losses = self.path / STEP_LOSSES
-        if losses.exists() and losses.stat().st_size > 8 * checkpoint.step:
-            os.truncate(losses, 8 * checkpoint.step)
+        self._clear(checkpoint.step)
+        file = self.path / STEP_LOSSES
+        if not file.exists() or file.stat().st_size != 8 * len(losses):
+            self._write_all_losses(losses)
+
+    def _write_all_losses(self, losses: list[float]) -> None:
+        write_whole(self.path / STEP_LOSSES, np.array(losses, dtype="<f8").tobytes())
+
+    def _clear(self, step: int) -> None:
+        """Remove checkpoints of later steps, which are damaged, and what a killed process had not finished writing."""
+        folder = self.path / CHECKPOINTS
+        for place, names in ((self.path, (MODEL, START, RUN, HISTORY)), (folder, (STEPS, BEST))):
+            for left in (left for name in names for left in place.glob(f".{name}.*")):
+                left.unlink(missing_ok=True)
+        for later in (path for path in folder.glob(STEPS) if path.name > _name(step)):
+            later.unlink(missing_ok=True)
 
     def describe(self, net: Module) -> None:
         """Find what every model file says beside weights and buffers; the network's shape is known by now."""
@@ -165,13 +216,14 @@ class RunFolder:
 
     def _write_checkpoint(self, checkpoint: Checkpoint) -> None:
         folder = self.path / CHECKPOINTS
-        self._write_losses()
+        self._try("losses.f64", self._write_losses)
         constants, model = self._model
-        write_checkpoint(folder / f"step-{checkpoint.step:09d}.safetensors", checkpoint, constants, model)
+        file = folder / _name(checkpoint.step)
+        write_checkpoint(file, checkpoint, constants, {**model, BEGUN: self._begun})
         if checkpoint.best is not None and checkpoint.progress["best_epoch"] != self._best_epoch:
             write_tensors(folder / BEST, {**checkpoint.best, **constants}, model)
             self._best_epoch = checkpoint.progress["best_epoch"]
-        for old in sorted(folder.glob("step-*.safetensors"))[:-KEPT_CHECKPOINTS]:
+        for old in sorted(folder.glob(STEPS))[:-KEPT_CHECKPOINTS]:
             old.unlink(missing_ok=True)
 
     def _write_losses(self) -> None:
@@ -195,13 +247,23 @@ class RunFolder:
         try:
             save_network(net, self.model, self.model_extra)
         except ModelFileError as error:
-            rescue = Path(tempfile.gettempdir()) / f"{self.path.name}-{MODEL}"
-            try:
-                save_network(net, rescue, self.model_extra)
-            except ModelFileError:
-                raise error from None
-            raise ModelFileError(f"{error}. The trained weights were saved to {str(rescue)!r} instead") from None
+            with suppress(ModelFileError):
+                self.write_about(run, **more)
+            raise ModelFileError(f"{error}{self._rescued(net)}") from None
         self.write_about(run, **more)
+
+    def _rescued(self, net: Module) -> str:
+        """The end of a sentence: where the weights were saved that cannot be saved here."""
+        try:
+            place = Path(tempfile.mkdtemp(prefix=f"{self.path.name}-"))
+        except OSError:
+            return ""
+        try:
+            save_network(net, place / MODEL, self.model_extra)
+        except ModelFileError:
+            place.rmdir()
+            return ""
+        return f". The trained weights were saved to {str(place / MODEL)!r} instead"
 
     def close(self) -> None:
         """Wait for what is being written."""
@@ -216,6 +278,26 @@ class RunFolder:
             if reason not in self._told:
                 self._told.add(reason)
                 log.warning("Training goes on, but %s could not be written (%s).", what, reason)
+
+
+def _name(step: int) -> str:
+    """The name of a checkpoint's file."""
+    return STEPS.replace("*", f"{step:09d}")
+
+
+@contextmanager
+def owned(place: Any, again: bool = False) -> Iterator[RunFolder]:
+    """A caller's `RunFolder`, which stays the caller's; or one of our own at a path, released at the end.
+
+    Args:
+        place: a `RunFolder` or a path.
+        again: whether the run exists.
+    """
+    if isinstance(place, RunFolder):
+        yield place
+        return
+    with RunFolder(place, again=again) as folder:
+        yield folder
 
 
 def package_version() -> str:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.errors import FalllineError, ModelFileError, RunFolderError
+from fallline.errors import FalllineError, ModelFileError, RunFolderError, told
 from fallline.nn.model_file import StoredNetwork, network_from, read_tensors
-from fallline.training.checkpoint import PLACE, Checkpoint, checkpoint_from, read_checkpoint
+from fallline.training.checkpoint import HASH, PLACE, Checkpoint, checkpoint_from
 from fallline.training.graphs import Graphs
-from fallline.training.run_folder import CHECKPOINTS, CONTRACT, GRAPHS, HISTORY, RUN, START, STEP_LOSSES
+from fallline.training.hashes import LossesHash
+from fallline.training.run_folder import (
+    BEGUN,
+    CHECKPOINTS,
+    CONTRACT,
+    GRAPHS,
+    HISTORY,
+    RUN,
+    SETTINGS,
+    START,
+    STEP_LOSSES,
+)
 
 Array = NDArray[Any]
 log = logging.getLogger("fallline")
@@ -23,7 +34,12 @@ OWN = (
     "gradient_norm", "weights", "best_epoch",
 )  # fmt: skip
 """What run.json says of every run; the rest is what its maker had to say."""
-MODEL_KEYS = ("format", "graph", "buffers", "hash", GRAPHS, PLACE)
+MODEL_KEYS = ("format", "graph", "buffers", HASH, GRAPHS, PLACE, SETTINGS)
+ENGINE = "engine"
+FREE = ("threads", "program")
+"""Settings that decide no bit, or that the graphs themselves are compared with."""
+DEEPEST = 100
+"""Levels of run.json: fewer than what Python's stack holds while the run goes on."""
 
 
 class StoredRun:
@@ -45,13 +61,13 @@ class StoredRun:
                 f"{call}: there is no run in {str(path)!r}: it has no run.json; `fallline runs` lists those made here"
             )
         try:
-            self.about: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            self.about: dict[str, Any] = _plain_json(file.read_text(encoding="utf-8"))
             self.config: dict[str, Any] = dict(self.about["config"])
             self.contract, self.engine = int(self.about["contract"]), str(self.about["engine"])
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise RunFolderError(
-                f"{call}: {str(file)!r} is damaged ({type(error).__name__}: {error}); without it the settings are "
-                "not known; its checkpoints still open with fl.load"
+                f"{call}: {str(file)!r} is damaged ({type(error).__name__}: {told(error)}); without it the settings "
+                "are not known; its checkpoints still open with fl.load"
             ) from None
 
     def require_contract(self) -> None:
@@ -77,9 +93,32 @@ class StoredRun:
         path = self.path / START
         try:
             arrays, metadata = read_tensors(path)
+            checkpoint_from(arrays, metadata, path)
         except ModelFileError as error:
             raise RunFolderError(f"{self.call}: the run's start cannot be read: {error}") from None
+        self._require_same_settings(metadata.get(SETTINGS))
         return arrays, metadata
+
+    def _require_same_settings(self, begun: Any) -> None:
+        """Refuse a run.json that was edited: with other settings, later steps would not follow from earlier ones."""
+        if not isinstance(begun, dict):
+            raise RunFolderError(
+                f"{self.call}: {str(self.path / START)!r} is not the start of a run: it has no settings"
+            )
+        now = {**self.config, ENGINE: self.engine}
+        for name in sorted({*begun, *self.config}):
+            one, other = (json.dumps(each[name]) if name in each else "nothing" for each in (begun, now))
+            if name not in FREE and one != other:
+                raise RunFolderError(
+                    f"{self.call}: the settings in {str(self.path / RUN)!r} were edited since the run began, or are "
+                    f"another run's: {told(name, 40)!r} was {told(one, 200)}, and is {told(other, 200)} now; put it "
+                    "back, or branch a new run off it with other settings: branch='folder'"
+                )
+
+    @property
+    def begun(self) -> str:
+        """The hash of start.safetensors, which the run's checkpoints name."""
+        return str(self._start[1][HASH])
 
     @cached_property
     def graphs(self) -> Graphs:
@@ -91,8 +130,10 @@ class StoredRun:
         arrays, metadata = self._start
         try:
             graphs = Graphs.from_json(metadata[GRAPHS], arrays)
-        except (FalllineError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise RunFolderError(f"{self.call}: {str(self.path / START)!r} holds no training ({error!r})") from None
+        except (FalllineError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+            raise RunFolderError(
+                f"{self.call}: {str(self.path / START)!r} holds no training ({type(error).__name__}: {told(error)})"
+            ) from None
         if graphs.digest != self.config.get("program"):
             raise RunFolderError(
                 f"{self.call}: {str(self.path / START)!r} does not belong to the run.json beside it: the network or "
@@ -103,7 +144,10 @@ class StoredRun:
     def network(self) -> StoredNetwork:
         """The network at the run's start, which predicts without the classes that made it."""
         arrays, metadata = self._start
-        network = network_from(dict(arrays), metadata, self.path / START)
+        try:
+            network = network_from(dict(arrays), metadata, self.path / START)
+        except ModelFileError as error:
+            raise RunFolderError(f"{self.call}: the run's network cannot be read: {error}") from None
         if not isinstance(network, StoredNetwork):
             raise RunFolderError(f"{self.call}: {str(self.path / START)!r} holds no network")
         return network
@@ -133,7 +177,14 @@ class StoredRun:
         Raises:
             ModelFileError: it is damaged.
         """
-        return self.start if step == self.start.step else read_checkpoint(self._file(step))
+        if step == self.start.step:
+            return self.start
+        path = self._file(step)
+        arrays, metadata = read_tensors(path)
+        found = checkpoint_from(arrays, metadata, path)
+        if metadata.get(BEGUN) != self.begun or found.step != step:
+            raise ModelFileError(f"{str(path)!r} is the checkpoint of another run or step")
+        return found
 
     def whole(self, most: int | None = None) -> Iterator[Checkpoint]:
         """Checkpoints that are whole, of at most some step, the latest first; of damaged ones a warning tells."""
@@ -145,8 +196,7 @@ class StoredRun:
             except ModelFileError as error:
                 log.warning("%s; the checkpoint before it is used.", error)
                 continue
-            if found.step == step:
-                yield found
+            yield found
 
     def _file(self, step: int) -> Path:
         return self.path / CHECKPOINTS / f"step-{step:09d}.safetensors"
@@ -160,6 +210,27 @@ class StoredRun:
             losses[: len(found)] = found
         return losses
 
+    def losses_until(self, checkpoint: Checkpoint) -> list[float]:
+        """The losses of the steps before a checkpoint; NaN where losses.f64 is gone, of which a warning tells.
+
+        Raises:
+            RunFolderError: the file holds other losses than the checkpoint was written after.
+        """
+        file, losses = self.path / STEP_LOSSES, self.losses(checkpoint.step)
+        found: list[float] = losses.tolist()
+        size = file.stat().st_size if file.is_file() else 0
+        if size < 8 * checkpoint.step:
+            log.warning("%s: %s is not whole; the losses of earlier steps are lost.", self.path, STEP_LOSSES)
+            return found
+        name = LossesHash()
+        name.take(losses)
+        if name.name != checkpoint.progress.get("losses"):
+            raise RunFolderError(
+                f"{self.call}: {str(file)!r} is damaged: it does not hold the losses of the first {checkpoint.step} "
+                "steps; restore it, or remove it to go on without them: the weights do not need them"
+            )
+        return found
+
     def history(self) -> list[dict[str, Any]]:
         """The lines of history.jsonl; those behind a damaged one are left out."""
         lines: list[dict[str, Any]] = []
@@ -169,14 +240,31 @@ class StoredRun:
                 line = json.loads(text)
             except (ValueError, RecursionError):
                 break
-            if not isinstance(line, Mapping):
+            if not isinstance(line, Mapping) or line.get("epoch") != len(lines) + 1:
                 break
             lines.append(dict(line))
         return lines
 
     def hashes(self) -> dict[int, str]:
         """Step → the hash of all weights and buffers after so many steps, as far as recorded."""
-        found = {line["step"]: line["weights"] for line in self.history() if "step" in line and "weights" in line}
+        found = [(line["step"], line["weights"]) for line in self.history() if "step" in line and "weights" in line]
         stored = self.about.get("weights")
-        found |= {int(step): name for step, name in stored.items()} if isinstance(stored, dict) else {}
-        return {step: name for step, name in sorted(found.items()) if isinstance(step, int) and isinstance(name, str)}
+        if isinstance(stored, dict):
+            found += [(int(step), name) for step, name in stored.items() if step.isdecimal()]
+        return dict(sorted((step, name) for step, name in found if type(step) is int and isinstance(name, str)))
+
+
+def _plain_json(text: str) -> Any:
+    """JSON that can be written again; ValueError where it cannot."""
+    value = json.loads(text)
+    json.dumps(value, ensure_ascii=False).encode()  # an escape such as \ud800 alone is no letter
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [item for each in level if isinstance(each, dict | list) for item in _items(each)]
+    if level:
+        raise ValueError(f"it has more than {DEEPEST} levels")
+    return value
+
+
+def _items(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value

@@ -37,6 +37,7 @@ from fallline.nn.trace import (
     values_of,
 )
 from fallline.ops import exact
+from fallline.ops.finite import is_finite
 from fallline.ops.leaf import make_input
 from fallline.ops.tensor import Tensor
 
@@ -79,7 +80,7 @@ def check_rows(net: Module, x: Any, y: Any, loss: Loss, sample_weight: Any, dtyp
     inputs = as_input(x, dtype, call)
     if not len(inputs):
         raise ShapeError(f"{call}: x has no rows; there is nothing to learn from")
-    if inputs.dtype.kind == "f" and not np.isfinite(inputs).all():
+    if not is_finite(inputs):
         place = first_place(~np.isfinite(inputs))
         raise ArgumentError(
             f"{call}: x must be finite, found {inputs[place]} in {in_words(place)}; fill or drop it first"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fallline.engine.programs import COMPILED, REFERENCE, warn_of_fallback
 from fallline.errors import CompileError
 from fallline.nn.trace import DENOMINATOR, SAMPLE_WEIGHT, SEED, STEP, X, Y
+from fallline.ops.finite import is_finite
 from fallline.optim import Optimizer, clip_by_global_norm, clip_by_value
 from fallline.training.batches import Batches
 from fallline.training.step import LOSS, StepProgram
@@ -72,6 +73,10 @@ class Stepper(Protocol):
 
     def snapshot(self) -> Snapshot:
         """Weights, buffers and state as they are now."""
+        ...
+
+    def finite(self) -> bool:
+        """Whether they hold neither NaN nor infinity."""
         ...
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -135,6 +140,11 @@ class ReferenceStepper:
     def snapshot(self) -> Snapshot:
         """See `Stepper`; updates make new arrays, so nothing needs to be copied."""
         return self._now
+
+    def finite(self) -> bool:
+        """See `Stepper`."""
+        slots = (arrays for slot, arrays in self._now.state.items() if slot not in ("step", "memory"))
+        return all(is_finite(array) for arrays in (self._now.values, *slots) for array in arrays.values())
 
     def restore(self, snapshot: Snapshot) -> None:
         """See `Stepper`."""
@@ -232,6 +242,10 @@ class CompiledStepper:
         }
         self._last = Snapshot(weights, buffers, {"step": self._step, "memory": self._memory, **slots})
         return self._last
+
+    def finite(self) -> bool:
+        """See `Stepper`; looked at where they lie."""
+        return all(is_finite(array) for array in self._epochs.views())
 
     def restore(self, snapshot: Snapshot) -> None:
         """See `Stepper`."""

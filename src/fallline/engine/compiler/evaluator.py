@@ -102,17 +102,21 @@ class Evaluator:
         found = self._scopes[-1][key] = self._computed(node, indices)
         return found
 
-    def prepare(self, node: Node, indices: Indices) -> None:
+    def prepare(self, node: Node, indices: Indices, seen: set[Any] | None = None) -> None:
         """Compute, in the scope at hand, whatever does not depend on the column."""
+        seen = set() if seen is None else seen
+        if (id(node), indices) in seen:  # a node may be reached in many ways: 2ⁿ of them after n of x + x
+            return
+        seen.add((id(node), indices))
         if not any(index.token == COLUMN for index in indices):
             self.value(node, indices)
         elif self._is_stored(node) or isinstance(node.op.kernel, Leaf):
             return
         elif node.op.name in VIEWS and (pushed := self._pushed(node, indices)) is not None:
-            self.prepare(node.inputs[0], pushed)
+            self.prepare(node.inputs[0], pushed, seen)
         elif isinstance(node.op.kernel, Elementwise):
             for parent in node.inputs:
-                self.prepare(parent, indices)
+                self.prepare(parent, indices, seen)
 
     def _pushed(self, node: Node, indices: Indices) -> Indices | None:
         """Indices into a view's input where what it views is computed here; None where it is read from memory."""

@@ -1,4 +1,4 @@
-"""`fallline diff`, `verify` and `replay`, on runs that `fallline train` made."""
+"""`fallline diff`, `verify` and `replay` on the runs of many options, and as JSON."""
 
 import json
 from collections.abc import Callable
@@ -22,13 +22,6 @@ def trained(cli: Cli, shop: Path) -> Callable[..., str]:
         return name
 
     return call
-
-
-def test_a_run_is_equal_to_its_repetition(cli: Cli, trained: Callable[..., str]) -> None:
-    code, out, err = cli("diff", trained("a"), trained("b", "--threads", "1"))
-    assert (code, err) == (0, "")
-    assert out.splitlines()[:2] == ["a               a", "b               b"]
-    assert "verdict         The same weights, bit for bit, after all 15 steps." in out
 
 
 def test_another_learning_rate_is_found(cli: Cli, trained: Callable[..., str]) -> None:
@@ -124,30 +117,3 @@ def test_a_step_is_replayed(cli: Cli, trained: Callable[..., str]) -> None:
     assert json.loads(out) == {"tensor": "loss", "values": losses[7]}
     code, out, _ = cli("replay", run, "--step", "7", "--tensor", "layers.0.bias")
     assert (code, out[0], out.count("\n")) == (0, "[", 1)
-
-
-def test_mistakes(refused: Callable[..., str], trained: Callable[..., str], shop: Path) -> None:
-    run = trained("a")
-    assert refused("replay", run, "--step", "15") == "replay: the run took 15 steps, 0 to 14; found step=15"
-    assert refused("replay", run, "--step", "1", "--tensor", "los") == (
-        "the step has no tensor 'los': did you mean 'loss'?"
-    )
-    assert refused("verify", "nothing").startswith("verify: there is no run in 'nothing': it has no run.json")
-    assert refused("diff", run, "nothing").startswith("diff: there is no run in 'nothing': it has no run.json")
-    shop.rename("elsewhere.csv")
-    assert "the data 'shop.csv' of the run 'a' are no longer there" in refused("verify", run)
-    lines = Path("elsewhere.csv").read_text().splitlines()
-    shop.write_text("\n".join(lines[:-3]) + "\n")
-    assert "these are not the data of the run 'a'" in refused("verify", run)
-
-
-def test_a_run_made_in_python_names_no_data(refused: Callable[..., str]) -> None:
-    import fallline as fl
-    from fallline import nn
-
-    fl.fit(nn.Sequential(nn.Linear(2, 1)), np.eye(2), np.eye(2)[:, :1], loss="mse", epochs=1, run_dir="made")
-    said = refused("verify", "made")
-    assert said.startswith(
-        "verify: 'made' was not made by `fallline train`, so that it does not say where its data are"
-    )
-    assert said.endswith("use fl.verify in Python, with x and y")
