@@ -2,7 +2,6 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -303,7 +302,8 @@ def test_a_recorded_hash_that_the_run_itself_does_not_give() -> None:
     run, other = train(), train()
     other.hashes[4 * PER_EPOCH] = "0" * 32
     found = fl.diff(run, other)
-    assert (found.kind, found.step, found.tensor) == ("fault", 4 * PER_EPOCH - 1, None)
+    assert (found.kind, found.since, found.step, found.tensor) == ("fault", 0, 4 * PER_EPOCH - 1, None)
+    assert found.sentence == "The first step that differs is one of 0 to 19 (steps are numbered from 0)."
     assert "the steps 0 to 19 of run b, taken again, do not give the hash" in found.cause
 
 
@@ -334,23 +334,43 @@ def test_folders_of_other_data(tmp_path: Path) -> None:
 # A defect of the compiler.
 
 
-def test_a_miscompiled_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+SUBTRACT, FMA = LlvmEmitter.subtract, LlvmEmitter.fma
+MISTAKES: dict[str, tuple[str, Any, str]] = {
+    "the wrong way round, which makes the loss NaN": ("subtract", lambda e, a, b: SUBTRACT(e, b, a), "1/tanh (tanh)"),
+    "of another sign": ("fma", lambda e, a, b, c: FMA(e, e.negate(a), b, c), "0/matmul (matmul)"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_miscompiled_kernel(monkeypatch: pytest.MonkeyPatch, mistake: str) -> None:
+    name, instruction, tensor = MISTAKES[mistake]
     right = train()
-    subtract: Callable[..., Any] = LlvmEmitter.subtract
     with monkeypatch.context() as patch:
-        patch.setattr(LlvmEmitter, "subtract", lambda emitter, a, b: subtract(emitter, b, a))
+        patch.setattr(LlvmEmitter, name, instruction)
         patch.setattr(compiled, "_kept", OrderedDict())
         wrong = train()
-        found = fl.diff(right, wrong)
-        assert found.kind == "kernel"
-        assert (found.step, found.tensor) == (0, "1/tanh")  # whose kernel subtracts
-        assert "the kernel that computes 1/tanh (tanh) is wrong" in found.cause
-        assert "This is a defect of Fallline" in found.cause
-    # computed by the right kernels again, no tensor shows why the other run ended at once
+        for found in (fl.diff(right, wrong), fl.diff(wrong, right)):
+            assert (found.kind, found.step, found.tensor) == ("kernel", 0, tensor.split()[0])
+            assert f"the kernel that computes {tensor} is wrong: its result is up to " in found.cause
+            assert "away from the reference walk, where at most " in found.cause
+            assert "This is a defect of Fallline" in found.cause
+
+
+@pytest.mark.parametrize(
+    ("mistake", "stored"),
+    list(zip(MISTAKES, ("NaN or infinite loss that it stored after step 1", "hash that it"), strict=True)),
+)
+def test_a_run_that_a_miscompiled_kernel_has_made(monkeypatch: pytest.MonkeyPatch, mistake: str, stored: str) -> None:
+    # computed by the right kernels again, it is the run that is not reproduced
+    right = train()
+    with monkeypatch.context() as patch:
+        patch.setattr(LlvmEmitter, *MISTAKES[mistake][:2])
+        patch.setattr(compiled, "_kept", OrderedDict())
+        wrong = train()
     monkeypatch.setattr(compiled, "_kept", OrderedDict())
-    later = fl.diff(right, wrong)
-    assert (later.kind, later.step, later.tensor) == ("kernel", 0, None)
-    assert "the same step of the same numbers has two results, a defect of Fallline" in later.cause
+    for found in (fl.diff(right, wrong), fl.diff(wrong, right)):
+        assert (found.kind, found.step) == ("fault", 0)  # the first loss was another one
+        assert f"taken again, do not give the {stored}" in found.cause
 
 
 # What cannot be done.

@@ -30,6 +30,7 @@ def diff(a: str, b: str, as_json: bool) -> int:
         "kind": found.kind,
         "step": found.step,
         "before": found.before,
+        "since": found.since,
         "tensor": found.tensor,
         "place": None if change is None or change.place is None else list(change.place),
         "cause": found.cause,

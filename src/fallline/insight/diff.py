@@ -10,10 +10,12 @@ what it has stored?
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from fallline.errors import ArgumentError
 from fallline.insight.changed_settings import LENGTH, among, changed_settings, influential
 from fallline.insight.difference import Difference
-from fallline.insight.faults import Broken, broken_checkpoint, explain, unreproduced
+from fallline.insight.faults import Broken, broken_checkpoint, explain, shown_at, unreproduced
 from fallline.insight.kernel_check import wrong_kernel
 from fallline.insight.reasons import beginning, reason
 from fallline.insight.sides import Side, side_of, state_name, stored_run
@@ -22,8 +24,10 @@ from fallline.nn.trace import DENOMINATOR, SAMPLE_WEIGHT, SEED, STEP, X, Y
 from fallline.training.recording import Given
 from fallline.training.run import Run
 from fallline.training.run_reader import StoredRun
+from fallline.training.step import LOSS
 
 CALL = "diff"
+NOT_FINITE = "NaN or infinite loss"
 FIRST = tuple(name.removeprefix("@") for name in (X, Y, SAMPLE_WEIGHT, DENOMINATOR, SEED, STEP))
 """What a step is given, apart from weights and the rule's numbers: compared before anything that is computed of it."""
 
@@ -162,7 +166,8 @@ class Search:
         steps = [max((s for s in side.hashes if step < s <= until), default=None) for side in self.sides]
         known = [f"{side.name} after step {s:,}" for side, s in zip(self.sides, steps, strict=True) if s is not None]
         reproduced = f"; the hashes that they recorded are reproduced: {', '.join(known)}" if known else ""
-        checked = f"both runs, taken again: the same bits up to step {step:,}, others after it{reproduced}"
+        after = "others after it" if until > step else "which one of them could not take"
+        checked = f"both runs, taken again: the same bits up to step {step:,}, {after}{reproduced}"
         return self._difference(kind, step, cause, change, rows=tuple(rows), checked=checked)
 
     def _first_tensor(self, step: int) -> Change | None:
@@ -179,18 +184,26 @@ class Search:
     def _broken(self, found: Broken) -> Difference:
         """A run that its own replay does not reproduce."""
         kind, cause, change = explain(found, self.a if found.side is self.b else self.b)
-        step = found.before if kind == "kernel" else found.after - 1
+        step, since = shown_at(found)
+        if kind == "kernel":
+            step, since = found.before, None
         checked = (
             f"{found.side.name}, taken again from step {found.before:,} on: what it recorded after step "
             f"{found.after:,} is not reproduced"
         )
-        return self._difference(kind, step, cause, found.change or change, checked=checked)
+        return self._difference(kind, step, cause, found.change or change, since=since, checked=checked)
 
     def _equal(self, checked: str) -> Difference:
         if self.a.taken == self.b.taken:
             return self._difference("none", None, "", checked=checked)
-        if min(self.sides, key=lambda side: side.taken).stopped == "nan":
-            return self._in_step(self.last, self.last)  # which one of them could not take
+        shorter = min(self.sides, key=lambda side: side.taken)
+        if shorter.stopped == "nan":  # the next step is one that it could not take
+            if (
+                np.isfinite(shorter.replayer.tensors(shorter.state(self.last))[LOSS])
+                and self._first_tensor(self.last) is None
+            ):
+                return self._broken(Broken(shorter, self.last, self.last + 1, what=NOT_FINITE))
+            return self._in_step(self.last, self.last)
         settings = among(self.settings, LENGTH)
         lengths = f"a took {self.a.taken:,} steps, b {self.b.taken:,}"
         why = f"setting {', '.join(map(str, settings))}" if settings else "one of them was ended earlier"

@@ -21,6 +21,7 @@ class Difference:
             "kernel" (a defect of the compiler).
         step: the first step, from 0, that left different weights; None where there is none, or where it is not known.
         before: whether they differed before it already.
+        since: the earliest step that it may have been, where `step` is only the first that shows it; else None.
         change: the first tensor that differs, where, and how; None where there is none, or where it is not known.
         cause: why, in words.
         steps: how many steps both have taken.
@@ -37,6 +38,7 @@ class Difference:
     steps: int
     change: Change | None = None
     before: bool = False
+    since: int | None = None
     settings: tuple[Setting, ...] = ()
     rows: tuple[ChangedRow, ...] = ()
     checked: str = ""
@@ -62,6 +64,8 @@ class Difference:
             return "The runs differ."
         if self.before:
             return f"The runs differ before step {self.step:,} (steps are numbered from 0)."
+        if self.since is not None and self.since < self.step:
+            return f"The first step that differs is one of {self.since:,} to {self.step:,} (steps are numbered from 0)."
         return f"The first step that differs is step {self.step:,} (steps are numbered from 0)."
 
     def __str__(self) -> str:

@@ -3,6 +3,8 @@
 import platform
 from dataclasses import dataclass
 
+import numpy as np
+
 from fallline.insight.kernel_check import wrong_kernel, wrong_on_threads
 from fallline.insight.sides import Side, state_name
 from fallline.insight.values import Change
@@ -58,6 +60,21 @@ def broken_checkpoint(side: Side, first: int, step: int) -> Broken | None:
     earlier = unreproduced(side, first, step)
     known = [s for s in (*side.hashes, *side.moments()) if first <= s <= step]
     return earlier or Broken(side, max(known, default=first), after, what="checkpoint")
+
+
+def shown_at(found: Broken) -> tuple[int, int | None]:
+    """(the first step that shows it, the first that it may have been or None where that is the same).
+
+    One changed bit has not been through an update, which would have changed every weight: it came after the last one.
+    Else the losses that the run recorded may show it before its weights do.
+    """
+    last = found.after - 1
+    if found.change is not None and found.change.bit is not None:
+        return last, None
+    _, losses = found.side.replayer.onward(found.side.state(found.before), found.after)
+    then = found.side.losses[found.before : found.after]
+    wrong = np.flatnonzero(~np.isnan(then) & (then != losses))
+    return found.before + int(wrong[0]) if len(wrong) else last, found.before
 
 
 def explain(found: Broken, other: Side) -> tuple[str, str, Change | None]:
