@@ -130,7 +130,8 @@ def test_damaged_checkpoints_do_not_crowd_out_new_ones(tmp_path: Path) -> None:
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     folder = tmp_path / "r"
     trained(folder, stop=3)
-    for name in ("run.json", "model.safetensors", "history.jsonl", "checkpoints/step-000000016.safetensors"):
+    files = ("run.json", "model.safetensors", "start.safetensors", "history.jsonl", "losses.f64", "report.html")
+    for name in (*files, "checkpoints/step-000000016.safetensors", "checkpoints/best.safetensors"):
         place = folder / name
         (place.parent / f".{place.name}.x1y2z3").write_bytes(b"half a f")
     (folder / ".mine").write_text("not Fallline's")

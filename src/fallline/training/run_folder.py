@@ -43,6 +43,8 @@ MODEL, START, RUN, HISTORY, STEP_LOSSES = (
     "history.jsonl",
     "losses.f64",
 )
+WRITTEN_WHOLE = (MODEL, START, RUN, HISTORY, STEP_LOSSES, "report.html")
+"""Files that are written beside their place, where a killed process may leave them."""
 CHECKPOINTS, STEPS, BEST = "checkpoints", "step-*.safetensors", "best.safetensors"
 GRAPHS, SETTINGS, BEGUN = "graphs", "settings", "begun"
 
@@ -183,7 +185,7 @@ class RunFolder:
     def _clear(self, step: int) -> None:
         """Remove checkpoints of later steps, which are damaged, and what a killed process had not finished writing."""
         folder = self.path / CHECKPOINTS
-        for place, names in ((self.path, (MODEL, START, RUN, HISTORY)), (folder, (STEPS, BEST))):
+        for place, names in ((self.path, WRITTEN_WHOLE), (folder, (STEPS, BEST))):
             for left in (left for name in names for left in place.glob(f".{name}.*")):
                 left.unlink(missing_ok=True)
         for later in (path for path in folder.glob(STEPS) if path.name > _name(step)):
