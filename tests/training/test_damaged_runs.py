@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -252,3 +253,17 @@ def test_numbers_of_a_kind_that_numpy_does_not_have(run: Path) -> None:
     file = run / "start.safetensors"
     file.write_bytes(file.read_bytes().replace(b'"F32"', b'"F4" ', 1))
     refused(run, "the run's start cannot be read: ")
+
+
+def test_a_progress_that_is_not_finite(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It could not be written into the next checkpoint: the training would fail at its end."""
+    file = run / "checkpoints" / "step-000000010.safetensors"
+    rewritten(file, lambda m, _: m["checkpoint"]["progress"]["scoring"]["early"].__setitem__("tol", 12345.5))
+    arrays, metadata = read_tensors(file)
+    metadata["checkpoint"]["progress"]["scoring"]["early"]["tol"] = math.inf
+    hashed = hash_of(arrays, metadata)
+    text = file.read_bytes().replace(b"12345.5", b"1e999  ").replace(metadata[HASH].encode(), hashed.encode())
+    file.write_bytes(text)
+    with caplog.at_level(logging.WARNING, "fallline"):
+        assert fl.resume(run, X, LABELS).epochs == 4
+    assert "is no whole checkpoint (ValueError: Out of range float values are not JSON compliant" in caplog.text
