@@ -176,6 +176,10 @@ def _step(metadata: Any, arrays: Any) -> None:
         (_set("hashes", {"-1": "x"}), "the steps of its hashes are none"),
         (_set("hashes", [1]), "it lacks something (AttributeError)"),
         (_set("callbacks", [1]), "it lacks something (TypeError)"),
+        (
+            _set("scoring", dict.fromkeys(("early", "convergence"), {"tol": "nan", "best": None, "stale": 0})),
+            "what it has seen of scores is no number",
+        ),
         (_set("scoring", {}), "it lacks something (KeyError)"),
         (_losses, "its losses are not those of the epoch that had begun"),
         (_weights, "its '0.weight' is not what a step takes"),
@@ -266,4 +270,4 @@ def test_a_progress_that_is_not_finite(run: Path, caplog: pytest.LogCaptureFixtu
     file.write_bytes(text)
     with caplog.at_level(logging.WARNING, "fallline"):
         assert fl.resume(run, X, LABELS).epochs == 4
-    assert "is no whole checkpoint (ValueError: Out of range float values are not JSON compliant" in caplog.text
+    assert "its metadata are damaged; save or copy the file again; the checkpoint before it is used" in caplog.text

@@ -123,7 +123,6 @@ def checkpoint_from(arrays: Mapping[str, Array], metadata: Mapping[str, Any], pa
             raise ModelFileError(
                 f"{str(path)!r} is damaged: its content does not have the hash that it was written with"
             )
-        json.dumps(content, allow_nan=False)  # what was never written could not be written again
         return _checkpoint(arrays, content)
     except ModelFileError:
         raise
