@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,10 @@ def _step(metadata: Any, arrays: Any) -> None:
         (_set("hashes", {"-1": "x"}), "the steps of its hashes are none"),
         (_set("hashes", [1]), "it lacks something (AttributeError)"),
         (_set("callbacks", [1]), "it lacks something (TypeError)"),
+        (
+            _set("scoring", dict.fromkeys(("early", "convergence"), {"tol": "nan", "best": None, "stale": 0})),
+            "what it has seen of scores is no number",
+        ),
         (_set("scoring", {}), "it lacks something (KeyError)"),
         (_losses, "its losses are not those of the epoch that had begun"),
         (_weights, "its '0.weight' is not what a step takes"),
@@ -250,3 +255,17 @@ def test_numbers_of_a_kind_that_numpy_does_not_have(run: Path) -> None:
     file = run / "start.safetensors"
     file.write_bytes(file.read_bytes().replace(b'"F32"', b'"F4" ', 1))
     refused(run, "the run's start cannot be read: ")
+
+
+def test_a_progress_that_is_not_finite(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It could not be written into the next checkpoint: the training would fail at its end."""
+    file = run / "checkpoints" / "step-000000010.safetensors"
+    rewritten(file, lambda m, _: m["checkpoint"]["progress"]["scoring"]["early"].__setitem__("tol", 12345.5))
+    arrays, metadata = read_tensors(file)
+    metadata["checkpoint"]["progress"]["scoring"]["early"]["tol"] = math.inf
+    hashed = hash_of(arrays, metadata)
+    text = file.read_bytes().replace(b"12345.5", b"1e999  ").replace(metadata[HASH].encode(), hashed.encode())
+    file.write_bytes(text)
+    with caplog.at_level(logging.WARNING, "fallline"):
+        assert fl.resume(run, X, LABELS).epochs == 4
+    assert "its metadata are damaged; save or copy the file again; the checkpoint before it is used" in caplog.text

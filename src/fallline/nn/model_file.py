@@ -215,7 +215,8 @@ def read_tensors(path: Any) -> tuple[dict[str, Array], dict[str, Any]]:
         )
     try:
         metadata = json.loads(text)
-        json.dumps(metadata, ensure_ascii=False).encode()  # an escape such as \ud800 alone is no letter
+        # an escape such as \ud800 alone is no letter; NaN and infinity could not be written again
+        json.dumps(metadata, ensure_ascii=False, allow_nan=False).encode()
         version = metadata["format"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ModelFileError(f"{str(path)!r}: its metadata are damaged; save or copy the file again") from None

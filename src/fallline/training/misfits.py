@@ -83,7 +83,9 @@ def _of_history(checkpoint: Checkpoint, per_epoch: int, epochs: int) -> str:
 
 def _of_progress(found: Mapping[str, Any]) -> str:
     for name in ("early", "convergence"):
-        Watch.from_json(found["scoring"][name])
+        watched = found["scoring"][name]
+        if Watch.from_json(watched).to_json() != watched:  # "nan" would be read as a number
+            return "what it has seen of scores is no number"
     best, texts = found["best_epoch"], (found["problem"], found["losses"], *found["hashes"].values())
     if found["stopped"] not in REASONS or not all(isinstance(text, str) for text in texts):
         return "why it was stopped is not known"
