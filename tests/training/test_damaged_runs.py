@@ -177,7 +177,7 @@ def _step(metadata: Any, arrays: Any) -> None:
         (_set("hashes", [1]), "it lacks something (AttributeError)"),
         (_set("callbacks", [1]), "it lacks something (TypeError)"),
         (
-            _set("scoring", dict.fromkeys(("early", "convergence"), {"tol": "nan", "best": None, "stale": 0})),
+            _set("scoring", {name: {"tol": "nan", "best": None, "stale": 0} for name in ("early", "convergence")}),
             "what it has seen of scores is no number",
         ),
         (_set("scoring", {}), "it lacks something (KeyError)"),
