@@ -107,6 +107,7 @@ class Case:
     padded: bool = False
     spread: int = 1
     first_k: int = 0
+    late: bool = False
 
     @property
     def product(self) -> Product:
@@ -131,11 +132,16 @@ def storing(code: Code, row_bytes: int, dtype: DType) -> Epilogue:
     return store
 
 
-def compiled(case: Case, a: Matrix, b: Matrix, row_bytes: int, prologue: Any = None) -> Any:
+def compiled(case: Case, a: Matrix, b: Matrix, row_bytes: int) -> Any:
     """The function product(a, b, c, first, last)."""
     code = Code("product", "ptr %a, ptr %b, ptr %c, i64 %first, i64 %last", linkage="")
     first, last = Value("%first", DType.INT64), Value("%last", DType.INT64)
-    emit_product(code, case.product, a, b, first, last, storing(code, row_bytes, case.dtype), prologue)
+    store = storing(code, row_bytes, case.dtype)
+
+    def late(row: Value, column: Value, live: list[int], sums: list[Value]) -> None:
+        store(row, 1, column, live, [sums])
+
+    emit_product(code, case.product, a, b, first, last, store, late if case.late else None)
     module = compile_module("\n".join(sorted(code.declarations)) + "\n" + code.text(), case.target)
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     return module.function("product", None, pointer, pointer, pointer, number, number)
@@ -197,7 +203,7 @@ def cases(draw: Any) -> Case:
     return Case(
         m=draw(SIZES),
         n=draw(SIZES),
-        k=draw(st.sampled_from([1, 2, 3, 4, 5, 16, 30, 61])),
+        k=draw(st.sampled_from([1, 2, 3, 4, 5, 16, 30, 61, 64])),
         dtype=draw(st.sampled_from([DType.FLOAT32, DType.FLOAT64])),
         split=draw(st.sampled_from(["rows", "tiles"])),
         turned=draw(st.booleans()),
@@ -205,6 +211,7 @@ def cases(draw: Any) -> Case:
         padded=draw(st.booleans()),
         spread=draw(st.sampled_from([0, 1, 16])),
         first_k=draw(st.sampled_from([0, 0, 3])),
+        late=draw(st.booleans()),
     )
 
 
@@ -350,23 +357,14 @@ def test_nothing_is_read_behind_matrices_that_are_not_padded(target: Target) -> 
     same_bits(found, expected(case))
 
 
-def test_a_prologue_is_written_once_for_each_variant_of_the_tile() -> None:
-    code = Code("product", "ptr %a, ptr %b, ptr %c, i64 %first, i64 %last", linkage="")
-    seen: dict[str, list[tuple[int, tuple[int, ...]]]] = {"begin": [], "end": []}
-
-    def prologue(row: Value, height: int, column: Value, live: list[int]) -> None:
-        seen["begin"].append((height, tuple(live)))
-
-    def epilogue(row: Value, height: int, column: Value, live: list[int], sums: list[list[Value]]) -> None:
-        seen["end"].append((height, tuple(live)))
-        assert all(value.lanes == LANES for line in sums for value in line)
-
-    first, last = Value("%first", DType.INT64), Value("%last", DType.INT64)
-    product = Product(100, 330, 20, DType.FLOAT32, "rows", HOST)
-    emit_product(code, product, Matrix("%a", 80, 4), Matrix("%b", 1320, 4), first, last, epilogue, prologue)
-    assert seen["begin"] == seen["end"]
-    assert len(set(seen["end"])) == len(seen["end"]) <= 4
-    assert sum(seen["end"][-1][1]) % LANES == 330 % LANES
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: f"{target.vector_bytes} bytes")
+@pytest.mark.parametrize(("m", "n", "k"), [(100, 70, 128), (14, 32, 64), (56, 33, 60), (5, 16, 40), (300, 20, 256)])
+def test_rows_finished_during_the_next_tile(m: int, n: int, k: int, target: Target) -> None:
+    """Whatever the units: each has its own last tile, which nothing follows."""
+    case = Case(m, n, k, split="tiles", turned=True, target=target, late=True)
+    prepared, count = Prepared(case), units(case.product)
+    for ranges in ([(0, count)], [(0, count // 3), (count // 3, count)], [(unit, unit + 1) for unit in range(count)]):
+        same_bits(prepared.run(ranges), expected(case))
 
 
 def test_what_a_product_cannot_read_is_our_fault() -> None:

@@ -27,8 +27,11 @@ Epilogue = Callable[[Value, int, Value, list[int], list[list[Value]]], None]
 `accumulators[i][v]` holds row `row + i` and columns `column + LANES·v …`, of which the first `live[v]` are real.
 """
 
-Prologue = Callable[[Value, int, Value, list[int]], None]
-"""Writes hints at a tile's beginning, prologue(row, height, column, live), such as prefetches for the epilogue."""
+LEAST_TERMS = 4
+"""Terms of a part of a tile's sums, beside which a row of the tile before is finished."""
+
+LateEpilogue = Callable[[Value, Value, list[int], list[Value]], None]
+"""Writes what becomes of one row of a finished tile: late(row, column, live, sums)."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def emit_product(
     first: Value,
     last: Value,
     epilogue: Epilogue,
-    prologue: Prologue | None = None,
+    late: LateEpilogue | None = None,
 ) -> None:
     """Write the loops that compute the units first ≤ u < last of C = A·B.
 
@@ -108,7 +111,8 @@ def emit_product(
         first: the first unit.
         last: behind the last unit, at most `units(product)`.
         epilogue: writes the end of a tile; called once for each variant of the tile, at most four times.
-        prologue: writes hints at its beginning; not called where k is cut in blocks.
+        late: writes the same, of one row at a time, for an epilogue that keeps the processor busy in other places than
+            its multiply-adds do (roots, quotients, memory): it may then be done row by row during the next tile's sums.
 
     Raises:
         GraphError: A dtype that is no float, or columns of B that do not lie side by side.
@@ -120,7 +124,7 @@ def emit_product(
             f"a product of {product.dtype} reads rows of B in vectors: its columns must be {BYTES[product.dtype]} "
             f"bytes apart, not {b.column_bytes}"
         )
-    _Writer(code, product, product.tiling, a, b, epilogue, prologue).write(first, last)
+    _Writer(code, product, product.tiling, a, b, epilogue, late).write(first, last)
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ class _Writer:
     a: Matrix
     b: Matrix
     epilogue: Epilogue
-    prologue: Prologue | None
+    late: LateEpilogue | None
 
     def write(self, first: Value, last: Value) -> None:
         """Some rows at a time, and for these, all column tiles, one after the other."""
@@ -177,10 +181,10 @@ class _Writer:
         top, bottom = (code.times(code.add(unit, before), tiling.height) for unit in (first, last))
         return code.call("llvm.smax.i64", [str(top), str(begin)], DType.INT64), self._least(bottom, end)
 
-    def _row_tiles(self, top: Value, bottom: Value) -> Iterator[tuple[Value, int]]:
-        """The tiles between two rows: a loop over full ones, then the last one where the rows end in it."""
+    def _row_tiles(self, top: Value, bottom: Value, full: bool = True) -> Iterator[tuple[Value, int]]:
+        """The tiles between two rows: a loop over full ones (if asked for), then the last where the rows end in it."""
         code, m, height = self.code, self.product.m, self.tiling.height
-        if m >= height:
+        if full and m >= height:
             with code.loop(top, code.add(bottom, i64(1 - height)), height) as turn:
                 yield turn.index, height
         if m % height:
@@ -202,11 +206,42 @@ class _Writer:
 
     def _strip(self, top: Value, bottom: Value, column: Value, live: list[int], right: str, b: Matrix) -> None:
         """The tiles of a column of tiles, each from its first term to its last."""
-        for row, height in self._row_tiles(top, bottom):
-            if self.prologue:
-                self.prologue(row, height, column, live)
+        overlapped = self.late is not None and self._parts > 0
+        if overlapped:
+            self._overlapped(top, bottom, column, live, right, b)
+        for row, height in self._row_tiles(top, bottom, full=not overlapped):
             left, zeros = self._left(row, i64(0)), [self._zero()] * (height * len(live))
             self._finish(row, column, live, self._sums(left, right, b, live, i64(self.product.k), zeros))
+
+    @property
+    def _parts(self) -> int:
+        """In how many equal parts the sums of a tile are cut, each with time for a row of the tile before; 0 if not."""
+        k = self.product.k
+        return next((parts for parts in range(self.tiling.height, k // LEAST_TERMS + 1) if k % parts == 0), 0)
+
+    def _overlapped(self, top: Value, bottom: Value, column: Value, live: list[int], right: str, b: Matrix) -> None:
+        """The full tiles of a column of tiles: what becomes of one is computed during the sums of the next."""
+        code, height, width, parts = self.code, self.tiling.height, len(live), self._parts
+        terms = self.product.k // parts
+
+        def finish(number: Value, row: Value) -> None:
+            place = code.at(self.finished, code.times(number, width * self._vector))
+            assert self.late is not None
+            self.late(code.add(row, number), column, live, self._load(place, width))
+
+        with code.loop(top, code.add(bottom, i64(1 - height)), height, [i64(0)]) as turn:
+            before = code.add(turn.index, i64(-height))
+            with code.loop(i64(0), i64(parts), carried=[self._zero()] * (height * width)) as part:
+                with code.when(code.emit(f"icmp slt {part.index}, {turn.values[0].text}", DType.BOOL)):
+                    finish(part.index, before)
+                begin = code.times(part.index, terms)
+                start = code.at(right, code.times(begin, b.row_bytes))
+                left = self._left(turn.index, begin)
+                part.following += self._sums(left, start, b, live, i64(terms), part.values)
+            self._store(part.after, self.finished)
+            turn.following.append(i64(height))
+        with code.loop(i64(0), turn.after[0]) as rest:
+            finish(rest.index, code.add(turn.index, i64(-height)))
 
     def _blocks(self, top: Value, bottom: Value, column: Value, live: list[int]) -> None:
         """One block of k after the other for all tiles."""
@@ -300,6 +335,11 @@ class _Writer:
         """Where a block of a panel of B is copied to."""
         size = BYTES[self.product.dtype]
         return Matrix(self._buffer(self.tiling.k_block), self.tiling.width * self._vector, size, padded=True)
+
+    @cached_property
+    def finished(self) -> str:
+        """Where the sums of a tile wait for what becomes of them."""
+        return self._buffer(self.tiling.height)
 
     @cached_property
     def waiting(self) -> str:

@@ -20,6 +20,8 @@ FEW_COLUMNS = 4
 """So few columns fill so little of a vector that it is better to compute the transposed product, in one tile high."""
 UNROLLED_COST = 12
 """An epilogue of more instructions than this is a loop over the tile's rows instead of straight code."""
+MANY_REGISTERS = 32
+"""With so many, some are left beside a tile's sums for the epilogue of the tile before."""
 
 
 def _sizes(group: Group) -> tuple[int, int, int, int]:
@@ -76,7 +78,9 @@ def emit_product_kernel(evaluator: Evaluator, group: Group, target: Target) -> N
         columns = Matrix(a.pointer, a.column_bytes, a.row_bytes, a.padded)
         emit_product(code, product, row, columns, first, last, _Turned(evaluator, group))
         return
-    emit_product(code, product, a, b, first, last, _Epilogue(evaluator, group, i64(0)))
+    epilogue = _Epilogue(evaluator, group, i64(0))
+    late = epilogue.late if epilogue.work > UNROLLED_COST and target.vector_registers >= MANY_REGISTERS else None
+    emit_product(code, product, a, b, first, last, epilogue, late)
 
 
 def _matrix(evaluator: Evaluator, operand: Node) -> Matrix:
@@ -145,6 +149,10 @@ class _Epilogue:
             start = code.at(buffer, code.times(loop.index, vectors * size))
             loaded = [code.load(code.at(start, i64(v * size)), kind.dtype, LANES, align=64) for v in range(vectors)]
             self._row(code.add(row, loop.index), column, live, loaded)
+
+    def late(self, row: Value, column: Value, live: list[int], values: list[Value]) -> None:
+        """Write the epilogue of one row of a tile."""
+        self._row(self.evaluator.code.add(self.first_row, row), column, live, values)
 
     def _row(self, row: Value, column: Value, live: list[int], values: list[Value]) -> None:
         evaluator, group = self.evaluator, self.group
