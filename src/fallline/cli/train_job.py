@@ -28,7 +28,7 @@ STOPPED = {
     "interrupted": "you interrupted it",
 }
 
-USUAL = (("task", "auto"), ("validation", 0.2), ("seed", 0), ("shards", 1))
+USUAL = (("task", "auto"), ("validation", 0.2), ("target_scale", "auto"), ("seed", 0), ("shards", 1))
 
 
 class TrainJob:

@@ -107,7 +107,12 @@ def describe_target(prepared: Prepared) -> str:
         shown = ", ".join(f"{classes[i]} {counts[i]:,}" for i in order[:8])
         return shown + (f", … ({len(classes)} classes)" if len(classes) > 8 else "")
     numbers = np.concatenate([part.column(prepared.target).astype(np.float64) for part in prepared.parts.values()])
-    return f"from {numbers.min():g} to {numbers.max():g}, mean {prepared.codec.mean:.6g}"
+    return f"from {numbers.min():g} to {numbers.max():g}, mean {_mean(prepared):.6g}"
+
+
+def _mean(prepared: Prepared) -> float:
+    """The target's mean over the training rows."""
+    return float(prepared.parts["training"].column(prepared.target).astype(np.float64).mean())
 
 
 def baseline(prepared: Prepared) -> str:
@@ -118,7 +123,7 @@ def baseline(prepared: Prepared) -> str:
         share = float(np.mean(prepared.matrices["test"][1] == common))
         return f"always {codec.classes[common]!r} would give {100 * share:.1f} %"
     test = prepared.parts["test"].column(target)
-    error = METRICS["rmse"](np.full(len(test), codec.mean), test.astype(np.float64))
+    error = METRICS["rmse"](np.full(len(test), _mean(prepared)), test.astype(np.float64))
     return f"always the mean would give {show.metric_value('rmse', error)}"
 
 

@@ -8,20 +8,21 @@ from numpy.typing import NDArray
 
 from fallline import optim
 from fallline.data.encoders import TableEncoder
-from fallline.data.split import split_rows
 from fallline.data.table import Table
-from fallline.data.targets import ClassTarget, NumberTarget, drop_missing_targets
-from fallline.errors import ArgumentError, DataError
+from fallline.data.targets import ClassTarget, NumberTarget, drop_missing_targets, target_numbers
+from fallline.errors import ArgumentError
 from fallline.tables.checks import require_kept, require_rows, require_training_rows, row_weights
 from fallline.tables.columns import ColumnInfo, describe_columns, infer_task
+from fallline.tables.findings import about_classes
+from fallline.tables.leaks import leaks
 from fallline.tables.model import TableModel
 from fallline.tables.network import NetworkPlan, require_memory
+from fallline.tables.parts import HELD_OUT, Split, by_chance, by_time, copies, split_table
 from fallline.tables.recipe import Recipe, default_recipe, network_plan
+from fallline.tables.target_scale import fit_number_target
 
 Array = NDArray[Any]
 TASKS = ("auto", "classification", "regression")
-HELD_OUT = 0.2
-"""The share of rows set aside for the test where no test file is given, and of the rest for validation."""
 
 
 @dataclass
@@ -36,13 +37,15 @@ class TableOptions:
     activation: str | None = None
     dropout: float | None = None
     optimizer: str | None = None
-    learning_rate: float | None = None
+    learning_rate: float | str | None = None
     schedule: str | None = None
     batch_size: int | str | None = None
     epochs: int | None = None
     patience: int | None = None
     class_weight: str | None = None
     weight_column: str | None = None
+    time_column: str | None = None
+    target_scale: str = "auto"
     init: TableModel | None = None
     seed: int = 0
     threads: int | None = None
@@ -97,22 +100,26 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     target = table.resolve_column(target)
     dropped = [table.resolve_column(name) for name in options.drop]
     weight_column = None if options.weight_column is None else table.resolve_column(options.weight_column)
-    if target in (*dropped, weight_column):
-        raise ArgumentError(f"the target {target!r} cannot be dropped or be the weight column as well")
+    time_column = None if options.time_column is None else table.resolve_column(options.time_column)
+    if target in (*dropped, weight_column, time_column):
+        raise ArgumentError(f"the target {target!r} cannot be dropped, or be the weight or time column as well")
     require_kept(options.init, dropped, weight_column)
     table = drop_missing_targets(table, target)
     notices += [notice for notice in table.notices if notice not in notices]
     require_rows(table, (options.test is None) + (not isinstance(options.validation, Table)))
     task, reason = _task(table, target, options)
     table, codec = _codec(table, target, task, options)
-    parts = _split(table, target, codec, options, notices)
+    away = {*dropped, *([weight_column] if weight_column else [])}
+    split = _split(table, codec, away, time_column, options, notices)
+    parts = split_table(table, target, validation=options.validation, test=options.test, split=split, notices=notices)
     training = parts["training"]
     if isinstance(codec, NumberTarget) and options.init is None:
         require_training_rows(training)
-        codec = NumberTarget.fit(training.column(target), target, training.place)  # of training rows alone
-    infos = describe_columns(training.drop({*dropped, *([weight_column] if weight_column else [])}), target)
+        codec = fit_number_target(training, target, options.target_scale, notices)  # of training rows alone
+    infos = describe_columns(training.drop(away), target)
     encoder = _encoder(training, infos, options, notices)
     matrices = _encoded(parts, encoder, codec, notices)
+    notices += _findings(training, infos, codec, matrices["training"][1], options)
     recipe = _recipe(len(training), options, notices)
     outputs = len(codec.classes) if isinstance(codec, ClassTarget) else 1
     plan = network_plan(encoder, outputs, recipe) if options.init is None else options.init.plan
@@ -178,48 +185,38 @@ def _same_target(init: TableModel, target: str, task: str) -> ClassTarget | Numb
 
 
 def _split(
-    table: Table, target: str, codec: ClassTarget | NumberTarget, options: TableOptions, notices: list[str]
-) -> dict[str, Table]:
-    """Training, validation and test rows; the test rows come from a file, or are set aside."""
-    parts: dict[str, Table] = {}
-    rest = table
-    if options.test is not None:
-        parts["test"] = _further(options.test, table, target, notices)
-    else:
-        keep, part = split_rows(_codes(codec, rest, target), len(rest), HELD_OUT, options.seed, "test")
-        parts["test"], rest = rest.select(part), rest.select(keep)
-    if isinstance(options.validation, Table):
-        parts["validation"] = _further(options.validation, table, target, notices)
-    else:
-        share = options.validation
-        if not 0.0 < share < 1.0:
-            raise ArgumentError(f"validation must be a share between 0 and 1, or a file; found {share}")
-        keep, part = split_rows(_codes(codec, rest, target), len(rest), share, options.seed, "validation")
-        parts["validation"], rest = rest.select(part), rest.select(keep)
-    parts["training"] = rest
-    return parts
-
-
-def _further(further: Table, table: Table, target: str, notices: list[str]) -> Table:
-    """A validation or test file, whose columns must be those of the training file."""
-    if target not in further and len(further.names) == len(table.names):
-        # a headerless file beside one with a header: the same columns in the same order
-        further = Table(
-            dict(zip(table.names, further.columns.values(), strict=True)),
-            further.source,
-            further.notices,
-            further.lines,
+    table: Table,
+    codec: ClassTarget | NumberTarget,
+    away: set[str],
+    time_column: str | None,
+    options: TableOptions,
+    notices: list[str],
+) -> Split:
+    """How rows are set aside: the latest, or at random."""
+    set_aside = (options.test is None) + (not isinstance(options.validation, Table))
+    if time_column is not None:
+        used = "it stays an input" if time_column not in away else "it is no input"
+        notices.append(
+            f"Rows are set aside by time: the latest by {time_column!r} ({used}; --drop decides)."
+            if set_aside
+            else f"The time column {time_column!r} decides nothing: validation and test rows come from files."
         )
-        notices.append(f"{further.source} has other column names; its columns were taken in the order of training.")
-    if target not in further:
-        raise DataError(f"{further.source} has no column {target!r}, the target; it cannot be used to judge a model.")
-    cleaned = drop_missing_targets(further, target)
-    notices += [notice for notice in cleaned.notices if notice not in notices]
-    return cleaned
+        return by_time(table, time_column)
+    known = table.drop({*away, codec.name})
+    inputs = [info.name for info in describe_columns(known) if info.kind != "identifier"] if set_aside else []
+    groups = copies(table, codec.name, inputs, 1 + set_aside, notices) if set_aside else None
+    codes = codec.encode(table.column(codec.name), table.place) if isinstance(codec, ClassTarget) else None
+    return by_chance(codes, groups, options.seed)
 
 
-def _codes(codec: ClassTarget | NumberTarget, table: Table, target: str) -> Array | None:
-    return codec.encode(table.column(target), table.place) if isinstance(codec, ClassTarget) else None
+def _findings(
+    training: Table, infos: list[ColumnInfo], codec: ClassTarget | NumberTarget, codes: Array, options: TableOptions
+) -> list[str]:
+    """What a person should know of the training rows."""
+    if isinstance(codec, ClassTarget):
+        about = about_classes(codec, codes, options.class_weight is not None)
+        return about + leaks(training, infos, codes, codec.name)
+    return leaks(training, infos, target_numbers(training.column(codec.name), codec.name), codec.name)
 
 
 def _encoder(training: Table, infos: list[ColumnInfo], options: TableOptions, notices: list[str]) -> TableEncoder:
@@ -249,14 +246,14 @@ def _recipe(rows: int, options: TableOptions, notices: list[str]) -> Recipe:
         "activation": options.activation,
         "dropout": options.dropout,
         "optimizer": options.optimizer,
-        "learning_rate": options.learning_rate,
+        "learning_rate": None if options.learning_rate == "auto" else options.learning_rate,
         "schedule": options.schedule,
         "batch_size": options.batch_size,
         "epochs": options.epochs,
     }
     wished: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     recipe = replace(recipe, **wished)
-    if options.optimizer not in (None, "adamw") and options.learning_rate is None:
+    if options.optimizer not in (None, "adamw") and options.learning_rate in (None, "auto"):
         recipe = replace(recipe, learning_rate=_usual_rate(str(options.optimizer)))
     if isinstance(recipe.batch_size, int) and recipe.batch_size > rows:
         if options.batch_size is not None:

@@ -209,10 +209,10 @@ def predicted_seconds(prepared: Prepared, planned: Plan, epochs: int) -> float:
 
 
 def _unscaled_rmse(codec: NumberTarget) -> Callable[[Array, Array], float]:
-    """The root mean squared error in the target's units, from standardised values."""
+    """The root mean squared error in the target's units, from what the network gives and is given."""
 
     def rmse(outputs: Array, targets: Array) -> float:
-        return float(np.sqrt(np.mean((outputs - targets) ** 2)) * codec.deviation)
+        return float(np.sqrt(np.mean((codec.decode(outputs) - codec.decode(targets)) ** 2)))
 
     return rmse
 
