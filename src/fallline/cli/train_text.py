@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from fallline.tables.train import predicted_seconds
 from fallline.training.metrics import METRICS
 from fallline.training.plan import Plan
 from fallline.training.run import Run
+from fallline.training.run_reader import StoredRun
 
 Lines = list[tuple[str, str]]
 MOST_NOTES = 12
@@ -41,8 +43,8 @@ def data_lines(table: Table, prepared: Prepared, test_file: bool) -> Lines:
     return lines + _shortened("note", prepared.notices, "note")
 
 
-def network_lines(prepared: Prepared, planned: Plan | None) -> Lines:
-    """The network, its work and memory, how it is trained and how long that will take."""
+def network_lines(prepared: Prepared, planned: Plan | None, done: int = 0) -> Lines:
+    """The network, its work and memory, how it is trained and how long that will take, after so many epochs."""
     recipe = prepared.recipe
     loss = "cross_entropy" if prepared.task == "classification" else "mse"
     batch = "all rows" if recipe.batch_size == "all" else show.count(int(recipe.batch_size), "row")
@@ -54,17 +56,31 @@ def network_lines(prepared: Prepared, planned: Plan | None) -> Lines:
         ("network", prepared.plan.describe()),
         ("", work),
         ("training", f"{loss}, {rate}, {batch} per step"),
-        ("", f"{time_line(prepared, planned)}; Ctrl-C stops and keeps the best"),
+        ("", f"{time_line(prepared, planned, done)}; Ctrl-C stops and keeps the best"),
     ]
 
 
-def time_line(prepared: Prepared, planned: Plan | None) -> str:
-    """The epochs, and the time that is predicted for them."""
-    epochs = prepared.recipe.epochs
+def time_line(prepared: Prepared, planned: Plan | None, done: int = 0) -> str:
+    """The epochs, of which some may be over, and the time that is predicted for the others."""
+    epochs = max(prepared.recipe.epochs - done, 0)
+    told = show.count(epochs, "more epoch" if done else "epoch")
     if planned is None:
-        return show.count(epochs, "epoch")
+        return told
     threads = show.count(planned.threads, "thread")
-    return f"{show.count(epochs, 'epoch')} on {threads}: about {_predicted(prepared, planned, epochs)}"
+    return f"{told} on {threads}: about {_predicted(prepared, planned, epochs)}"
+
+
+def goes_on(stored: StoredRun, branch: Path | None, step: int | None) -> tuple[str, int]:
+    """(where a run goes on, or where another one leaves it; how many epochs were over then)."""
+    config, last = stored.config, stored.steps()[-1] if step is None else step
+    per_epoch = -(-int(config["rows"]) // int(config["batch_size"]))
+    over, epochs = last // per_epoch, int(config["epochs"])
+    place = f"step {last:,} of {epochs * per_epoch:,}, after {show.count(over, 'epoch')} of {epochs:,}"
+    if branch is not None:
+        return f"{branch} leaves {stored.path} at {place}", over
+    if stored.about["stopped"] in ("running", "interrupted"):
+        return f"{stored.path} goes on at {place}", over
+    return f"{stored.path} is at its end: {place}; its weights stay as they are", epochs
 
 
 def trained(prepared: Prepared, planned: Plan | None, run: Run) -> str:

@@ -21,6 +21,8 @@ SAMPLE, LEAST_ROWS = 2000, 50
 """Rows that are looked at, at most; and at least, for a pattern to mean anything."""
 MOST_COLUMNS, MOST_TOGETHER = 50, 3
 """Of how many number columns sums are tried, and how many of them may make the target together."""
+KNOWN, FARTHEST = 0.8, 1e150
+"""The share of a column's cells that must be there for sums to be tried; and how large its numbers may be."""
 CHANGES, EXPECTED = 0.01, 20
 """Changes of class between neighbours, as a share of what chance would give; and how many of those there must be."""
 SCATTER, STEP, REST = 1e-3, 0.02, 1e-4
@@ -119,26 +121,22 @@ def _same_value(y: Array, pairs: Array, in_order: bool) -> bool:
 def _sum(sample: Table, names: list[str], y: Array) -> dict[str, float]:
     """The columns, three at most, whose weighted sum and a constant make the target; empty where none do."""
     columns = {name: sample.column(name).astype(np.float64) for name in names}
-    columns = {name: values for name, values in columns.items() if np.isfinite(values).mean() > 0.8}
-    if not 2 <= len(columns) <= MOST_COLUMNS:
+    kept = [name for name, values in columns.items() if np.isfinite(values).mean() > KNOWN]
+    if not 2 <= len(kept) <= MOST_COLUMNS:
         return {}
-    kept, matrix = list(columns), np.stack(list(columns.values()), axis=1)
-    whole = np.isfinite(matrix).all(axis=1)
-    if whole.sum() < max(LEAST_ROWS, 2 * len(kept)):
+    matrix = np.stack([*(columns[name] for name in kept), y], axis=1)  # (rows, columns and the target)
+    matrix = matrix[np.isfinite(matrix).all(axis=1)]
+    if len(matrix) < max(LEAST_ROWS, 2 * len(kept)):
         return {}
-    matrix, y = matrix[whole], y[whole]
-    scale = np.abs(matrix - matrix.mean(axis=0)).max(axis=0)
-    kept = [name for name, size in zip(kept, scale, strict=True) if 0 < size < 1e150]
     with np.errstate(all="ignore"):
-        matrix = ((matrix - matrix.mean(axis=0)) / scale)[:, [list(columns).index(name) for name in kept]]
-        y, height = y - y.mean(), np.abs(y - y.mean()).max()
-    if not kept or not 0 < height < 1e150:
+        centred = matrix - matrix.mean(axis=0)
+        scale = np.abs(centred).max(axis=0)
+    if not np.all((scale > 0) & (scale < FARTHEST)):  # what does not vary, or squares would overflow
         return {}
-    triangle = np.linalg.qr(np.column_stack([matrix, y / height]), mode="r")  # keeps all lengths and angles
+    triangle = np.linalg.qr(centred / scale, mode="r")  # keeps all lengths and angles
     places = _fewest(triangle[:, :-1], triangle[:, -1])
-    weights = np.linalg.lstsq(triangle[:, places], triangle[:, -1], rcond=None)[0] if places else []
-    sizes = dict(zip(columns, scale, strict=True))
-    return {kept[p]: float(w * height / sizes[kept[p]]) for p, w in zip(places, weights, strict=True)}
+    weights: Array = np.linalg.lstsq(triangle[:, places], triangle[:, -1], rcond=None)[0]
+    return {kept[p]: float(w * scale[-1] / scale[p]) for p, w in zip(places, weights, strict=True)}
 
 
 def _fewest(matrix: Array, y: Array) -> list[int]:

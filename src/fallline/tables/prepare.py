@@ -18,6 +18,7 @@ from fallline.tables.leaks import leaks
 from fallline.tables.model import TableModel
 from fallline.tables.network import NetworkPlan, require_memory
 from fallline.tables.parts import HELD_OUT, Split, by_chance, by_time, copies, split_table
+from fallline.tables.rate_trial import RateTrial
 from fallline.tables.recipe import Recipe, default_recipe, network_plan
 from fallline.tables.target_scale import fit_number_target
 
@@ -67,6 +68,7 @@ class Prepared:
         weights: sample weights of the training rows, or None.
         plan: the network's shape.
         recipe: the settings, the user's wishes taken in.
+        rate_trial: what was found where the learning rate was "auto" and training has begun.
         notices: what a person should be told.
     """
 
@@ -81,6 +83,7 @@ class Prepared:
     weights: Array | None
     plan: NetworkPlan
     recipe: Recipe
+    rate_trial: RateTrial | None = None
     notices: list[str] = field(default_factory=list)
 
     @property
@@ -125,7 +128,7 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     plan = network_plan(encoder, outputs, recipe) if options.init is None else options.init.plan
     require_memory(plan)
     weights = None if weight_column is None else row_weights(training, weight_column)
-    return Prepared(target, task, reason, infos, parts, encoder, codec, matrices, weights, plan, recipe, notices)
+    return Prepared(target, task, reason, infos, parts, encoder, codec, matrices, weights, plan, recipe, None, notices)
 
 
 def _task(table: Table, target: str, options: TableOptions) -> tuple[str, str]:
@@ -229,6 +232,8 @@ def _encoder(training: Table, infos: list[ColumnInfo], options: TableOptions, no
 
 def _recipe(rows: int, options: TableOptions, notices: list[str]) -> Recipe:
     """The default recipe with the user's wishes in place of its own."""
+    if isinstance(options.learning_rate, str) and options.learning_rate != "auto":
+        raise ArgumentError(f"the learning rate must be a number or 'auto'; found {options.learning_rate!r}")
     recipe = default_recipe(rows)
     if options.init is not None:
         plan = options.init.plan

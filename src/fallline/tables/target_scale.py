@@ -34,13 +34,16 @@ def fit_number_target(training: Table, target: str, scale: str, notices: list[st
     values = target_numbers(training.column(target), target, training.place)
     log = scale == "log" or (scale == "auto" and heavily_skewed(values))
     low, high = limits(values)
+    found = about_limits(target, values, low, high)
     if log:
+        low, high = float(values.min()), float(values.max())  # beyond them, eˣ makes a small error a large one
         why = "as you said" if scale == "log" else "it is positive, and a few values are far above the others"
         notices.append(
-            f"The target {target!r} is learnt on a logarithmic scale ({why}); predictions and scores are in its own "
-            "units. --target-scale linear takes it as it is."
+            f"The target {target!r} is learnt on a logarithmic scale ({why}); predictions, which stay "
+            "within the range of the training rows, and scores are in its own units. --target-scale linear takes it as "
+            "it is."
         )
-    notices += about_limits(target, values, low, high)
+    notices += found
     return NumberTarget.fit(training.column(target), target, training.place, log, low, high)
 
 
