@@ -21,8 +21,9 @@ SAMPLE, LEAST_ROWS = 2000, 50
 """Rows that are looked at, at most; and at least, for a pattern to mean anything."""
 MOST_COLUMNS, MOST_TOGETHER = 50, 3
 """Of how many number columns sums are tried, and how many of them may make the target together."""
-KNOWN, FARTHEST = 0.8, 1e150
-"""The share of a column's cells that must be there for sums to be tried; and how large its numbers may be."""
+KNOWN, FARTHEST, NOTHING = 0.8, 1e150, 1e-3
+"""The share of a column's cells that must be there for sums to be tried; how large its numbers may be; and what is not
+worth telling of a constant, beside the target's spread."""
 CHANGES, EXPECTED = 0.01, 20
 """Changes of class between neighbours, as a share of what chance would give; and how many of those there must be."""
 SCATTER, STEP, REST = 1e-3, 0.02, 1e-4
@@ -53,9 +54,9 @@ def leaks(training: Table, infos: Sequence[ColumnInfo], target: Array, name: str
     told = [_alone(column, name) for column in found]
     if y.dtype.kind == "f":
         numbers = [info.name for info in used if info.kind == "number" and info.name not in found]
-        together = _sum(sample, numbers, y)
-        if together and len(together) < len(used):
-            told.append(_together(together, name))
+        terms, constant = _sum(sample, numbers, y)
+        if terms and len(terms) < len(used):
+            told.append(_together(terms, constant, name))
     return told
 
 
@@ -66,12 +67,13 @@ def _alone(column: str, target: str) -> str:
     )
 
 
-def _together(terms: dict[str, float], target: str) -> str:
+def _together(terms: dict[str, float], constant: float, target: str) -> str:
     factors = {column: "" if abs(abs(a) - 1) < 5e-4 else f"{abs(a):.4g} · " for column, a in terms.items()}
     parts = " ".join(f"{'-' if a < 0 else '+'} {factors[column]}{column}" for column, a in terms.items())
+    plus = "" if constant == 0 else f" {'-' if constant < 0 else '+'} {abs(constant):.4g}"
     names = ", ".join(repr(column) for column in terms)
     return (
-        f"{names} together make {target!r} almost exactly ({target} ≈ {parts.removeprefix('+ ')} and a constant). If "
+        f"{names} together make {target!r} almost exactly ({target} ≈ {parts.removeprefix('+ ')}{plus}). If "
         f"they are known only after it, leave them out: {_drop(list(terms))}"
     )
 
@@ -118,25 +120,29 @@ def _same_value(y: Array, pairs: Array, in_order: bool) -> bool:
     return bool(np.abs(np.diff(ranks)).mean() <= at_least + STEP * by_chance)
 
 
-def _sum(sample: Table, names: list[str], y: Array) -> dict[str, float]:
-    """The columns, three at most, whose weighted sum and a constant make the target; empty where none do."""
+def _sum(sample: Table, names: list[str], y: Array) -> tuple[dict[str, float], float]:
+    """The columns, three at most, whose weighted sum and a constant make the target; none where there are none."""
     columns = {name: sample.column(name).astype(np.float64) for name in names}
     kept = [name for name, values in columns.items() if np.isfinite(values).mean() > KNOWN]
     if not 2 <= len(kept) <= MOST_COLUMNS:
-        return {}
+        return {}, 0.0
     matrix = np.stack([*(columns[name] for name in kept), y], axis=1)  # (rows, columns and the target)
     matrix = matrix[np.isfinite(matrix).all(axis=1)]
     if len(matrix) < max(LEAST_ROWS, 2 * len(kept)):
-        return {}
+        return {}, 0.0
     with np.errstate(all="ignore"):
-        centred = matrix - matrix.mean(axis=0)
+        middle = matrix.mean(axis=0)
+        centred = matrix - middle
         scale = np.abs(centred).max(axis=0)
     if not np.all((scale > 0) & (scale < FARTHEST)):  # what does not vary, or squares would overflow
-        return {}
+        return {}, 0.0
     triangle = np.linalg.qr(centred / scale, mode="r")  # keeps all lengths and angles
     places = _fewest(triangle[:, :-1], triangle[:, -1])
     weights: Array = np.linalg.lstsq(triangle[:, places], triangle[:, -1], rcond=None)[0]
-    return {kept[p]: float(w * scale[-1] / scale[p]) for p, w in zip(places, weights, strict=True)}
+    factors = weights * scale[-1] / scale[places]
+    constant = float(middle[-1] - middle[places] @ factors)
+    terms = {kept[place]: float(factor) for place, factor in zip(places, factors, strict=True)}
+    return terms, 0.0 if abs(constant) < NOTHING * scale[-1] else constant
 
 
 def _fewest(matrix: Array, y: Array) -> list[int]:

@@ -120,6 +120,8 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
         require_training_rows(training)
         codec = fit_number_target(training, target, options.target_scale, notices)  # of training rows alone
     infos = describe_columns(training.drop(away), target)
+    if time_column is not None:
+        notices.append(_about_time(time_column, infos, options))
     encoder = _encoder(training, infos, options, notices)
     matrices = _encoded(parts, encoder, codec, notices)
     notices += _findings(training, infos, codec, matrices["training"][1], options)
@@ -198,18 +200,21 @@ def _split(
     """How rows are set aside: the latest, or at random."""
     set_aside = (options.test is None) + (not isinstance(options.validation, Table))
     if time_column is not None:
-        used = "it stays an input" if time_column not in away else "it is no input"
-        notices.append(
-            f"Rows are set aside by time: the latest by {time_column!r} ({used}; --drop decides)."
-            if set_aside
-            else f"The time column {time_column!r} decides nothing: validation and test rows come from files."
-        )
         return by_time(table, time_column)
     known = table.drop({*away, codec.name})
     inputs = [info.name for info in describe_columns(known) if info.kind != "identifier"] if set_aside else []
     groups = copies(table, codec.name, inputs, 1 + set_aside, notices) if set_aside else None
     codes = codec.encode(table.column(codec.name), table.place) if isinstance(codec, ClassTarget) else None
     return by_chance(codes, groups, options.seed)
+
+
+def _about_time(column: str, infos: list[ColumnInfo], options: TableOptions) -> str:
+    """What a time column decided."""
+    if options.test is not None and isinstance(options.validation, Table):
+        return f"The time column {column!r} decides nothing: validation and test rows come from files."
+    if any(info.name == column and info.used for info in infos):
+        return f"Rows are set aside by time: the latest by {column!r}, which stays an input (--drop leaves it out)."
+    return f"Rows are set aside by time: the latest by {column!r}, which is no input itself."
 
 
 def _findings(
