@@ -12,7 +12,13 @@ from fallline.data.split import split_rows
 from fallline.data.table import Table
 from fallline.data.targets import ClassTarget, NumberTarget, drop_missing_targets
 from fallline.errors import ArgumentError, DataError
-from fallline.tables.checks import require_kept, require_rows, require_training_rows, row_weights
+from fallline.tables.checks import (
+    judging_weights,
+    require_kept,
+    require_rows,
+    require_training_rows,
+    row_weights,
+)
 from fallline.tables.columns import ColumnInfo, describe_columns, infer_task
 from fallline.tables.model import TableModel
 from fallline.tables.network import NetworkPlan, require_memory
@@ -26,11 +32,15 @@ HELD_OUT = 0.2
 
 @dataclass
 class TableOptions:
-    """What the user may decide; None leaves it to the recipe."""
+    """What the user may decide; None leaves it to the recipe.
+
+    With `validation` None no row is set aside for validation, with `test_part` false none for the test.
+    """
 
     task: str = "auto"
-    validation: float | Table = HELD_OUT
+    validation: float | Table | None = HELD_OUT
     test: Table | None = None
+    test_part: bool = True
     drop: tuple[str, ...] = ()
     hidden: tuple[int, ...] | None = None
     activation: str | None = None
@@ -58,10 +68,11 @@ class Prepared:
         task: "classification" or "regression".
         task_reason: why.
         infos: what each other column is.
-        parts: the tables of the training, validation and test rows.
+        parts: the tables of the training rows and, where there are such, the validation and test rows.
         encoder, codec: of columns and target, fitted on the training rows alone.
-        matrices: (encoded rows, encoded targets) of the training, validation and test rows.
+        matrices: (encoded rows, encoded targets) of each part.
         weights: sample weights of the training rows, or None.
+        validation_weights: the same of the validation rows.
         plan: the network's shape.
         recipe: the settings, the user's wishes taken in.
         notices: what a person should be told.
@@ -79,6 +90,15 @@ class Prepared:
     plan: NetworkPlan
     recipe: Recipe
     notices: list[str] = field(default_factory=list)
+    validation_weights: Array | None = None
+
+    @property
+    def validation(self) -> tuple[Array, ...] | None:
+        """What training is judged by: (x, y), with weights (x, y, weights); None without validation rows."""
+        if "validation" not in self.matrices:
+            return None
+        x, y = self.matrices["validation"]
+        return (x, y) if self.validation_weights is None else (x, y, self.validation_weights)
 
     @property
     def metric(self) -> str:
@@ -102,7 +122,8 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     require_kept(options.init, dropped, weight_column)
     table = drop_missing_targets(table, target)
     notices += [notice for notice in table.notices if notice not in notices]
-    require_rows(table, (options.test is None) + (not isinstance(options.validation, Table)))
+    set_aside = isinstance(options.validation, float | int) + (options.test is None and options.test_part)
+    require_rows(table, set_aside)
     task, reason = _task(table, target, options)
     table, codec = _codec(table, target, task, options)
     parts = _split(table, target, codec, options, notices)
@@ -118,7 +139,10 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     plan = network_plan(encoder, outputs, recipe) if options.init is None else options.init.plan
     require_memory(plan)
     weights = None if weight_column is None else row_weights(training, weight_column)
-    return Prepared(target, task, reason, infos, parts, encoder, codec, matrices, weights, plan, recipe, notices)
+    judging = judging_weights(parts.get("validation"), weight_column)
+    return Prepared(
+        target, task, reason, infos, parts, encoder, codec, matrices, weights, plan, recipe, notices, judging
+    )
 
 
 def _task(table: Table, target: str, options: TableOptions) -> tuple[str, str]:
@@ -160,7 +184,7 @@ def _encoded(
 ) -> dict[str, tuple[Array, Array]]:
     """(rows, targets) of each part as numbers; what is wrong with any part is said before training begins."""
     matrices = {}
-    for name in ("training", "validation", "test"):
+    for name in (name for name in ("training", "validation", "test") if name in parts):
         part, target = parts[name], parts[name].column(codec.name)
         told: list[str] = []
         matrices[name] = (encoder.transform(part, told), codec.encode(target, part.place, told))
@@ -185,12 +209,12 @@ def _split(
     rest = table
     if options.test is not None:
         parts["test"] = _further(options.test, table, target, notices)
-    else:
+    elif options.test_part:
         keep, part = split_rows(_codes(codec, rest, target), len(rest), HELD_OUT, options.seed, "test")
         parts["test"], rest = rest.select(part), rest.select(keep)
     if isinstance(options.validation, Table):
         parts["validation"] = _further(options.validation, table, target, notices)
-    else:
+    elif options.validation is not None:
         share = options.validation
         if not 0.0 < share < 1.0:
             raise ArgumentError(f"validation must be a share between 0 and 1, or a file; found {share}")

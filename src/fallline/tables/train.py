@@ -42,7 +42,7 @@ class TableRun:
         model: encoders and network.
         run: the training.
         prepared: what was decided before it.
-        scores: metrics on the test rows; the first is the one that counts.
+        scores: metrics on the test rows; the first is the one that counts. Empty without test rows.
         validation_scores: the same on the validation rows.
         outputs: the network's outputs on the test rows.
         seconds: from reading to scoring.
@@ -86,7 +86,7 @@ def train_table(
     x, y = prepared.matrices["training"]
     common: dict[str, Any] = {
         "loss": model.loss,
-        "validation": prepared.matrices["validation"],
+        "validation": prepared.validation,
         "metrics": ("accuracy",) if isinstance(codec, ClassTarget) else (_unscaled_rmse(codec),),
         "sample_weight": prepared.weights,
         "threads": options.threads,
@@ -105,7 +105,7 @@ def train_table(
                 optimizer=optimizer,
                 batch_size=recipe.batch_size,
                 epochs=recipe.epochs,
-                patience=options.patience,
+                patience=None if prepared.validation is None else options.patience,
                 schedule=schedule,
                 class_weight=options.class_weight,
                 seed=options.seed,
@@ -119,8 +119,8 @@ def train_table(
         metric = prepared.metric
         run_folder.about |= {
             "metric": metric,
-            "score": scores[metric],
-            "validation_score": validation_scores[metric],
+            "score": scores.get(metric),
+            "validation_score": validation_scores.get(metric),
             "rows": {name: len(part) for name, part in prepared.parts.items()},
         }
         run_folder.write_about(run)
@@ -203,8 +203,8 @@ def plan_table(prepared: Prepared, options: TableOptions) -> Plan | None:
 def predicted_seconds(prepared: Prepared, planned: Plan, epochs: int) -> float:
     """Of so many epochs: the steps, looks at the validation rows (a third of a step's work for each), the rest."""
     steps = planned.predicted_seconds_per_epoch or 0.0
-    rows = {name: len(prepared.parts[name]) for name in ("training", "validation")}
-    each = steps * (1 + rows["validation"] / (3 * rows["training"])) + BETWEEN_EPOCHS
+    rows = {name: len(part) for name, part in prepared.parts.items()}
+    each = steps * (1 + rows.get("validation", 0) / (3 * rows["training"])) + BETWEEN_EPOCHS
     return epochs * each + AROUND_EPOCHS
 
 
@@ -218,5 +218,7 @@ def _unscaled_rmse(codec: NumberTarget) -> Callable[[Array, Array], float]:
 
 
 def _score(model: TableModel, prepared: Prepared, part: str) -> tuple[Array, dict[str, float]]:
+    if part not in prepared.parts:
+        return np.empty((0, prepared.plan.outputs), dtype=np.float32), {}
     outputs = model.network.predict(prepared.matrices[part][0])
     return outputs, model.score(outputs, prepared.parts[part])
