@@ -107,7 +107,7 @@ def data_of_run(stored: StoredRun) -> Given:
     """
     prepared, _ = prepared_again(stored)
     x, y = prepared.matrices["training"]
-    return Given(x, y, prepared.weights, prepared.matrices["validation"])
+    return Given(x, y, prepared.weights, prepared.validation)
 
 
 def began_with(stored: StoredRun) -> TableModel:

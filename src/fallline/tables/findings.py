@@ -1,12 +1,16 @@
 """What a person should know of the target before training: uneven classes, values that pile up at a limit."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.data.targets import ClassTarget
+from fallline.data.table import Table
+from fallline.data.targets import ClassTarget, NumberTarget, target_numbers
 from fallline.errors import DataError
+from fallline.tables.columns import ColumnInfo
+from fallline.tables.leaks import leaks
 
 Array = NDArray[Any]
 UNEVEN, RARE = 5, 5
@@ -14,6 +18,23 @@ UNEVEN, RARE = 5, 5
 PILE_ROWS, PILE_SHARE, PILE_TIMES, PILE_VALUES = 10, 0.005, 5, 50
 """Values pile up at the end of their range where so many rows, and such a share of them, have the very last value, so
 many times more than any of the twenty values next to it; with fewer different values that is no sign of a limit."""
+
+
+def about_rows(
+    training: Table, infos: Sequence[ColumnInfo], codec: ClassTarget | NumberTarget, targets: Array, balanced: bool
+) -> list[str]:
+    """What a person should know of the training rows.
+
+    Args:
+        training: the rows.
+        infos: what each column is.
+        codec: of the target.
+        targets: as the network is given them.
+        balanced: whether each class counts alike.
+    """
+    if isinstance(codec, ClassTarget):
+        return about_classes(codec, targets, balanced) + leaks(training, infos, targets, codec.name)
+    return leaks(training, infos, target_numbers(training.column(codec.name), codec.name), codec.name)
 
 
 def about_classes(codec: ClassTarget, codes: Array, balanced: bool) -> list[str]:

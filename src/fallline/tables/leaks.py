@@ -136,7 +136,7 @@ def _sum(sample: Table, names: list[str], y: Array) -> tuple[dict[str, float], f
         scale = np.abs(centred).max(axis=0)
     if not np.all((scale > 0) & (scale < FARTHEST)):  # what does not vary, or squares would overflow
         return {}, 0.0
-    triangle = np.linalg.qr(centred / scale, mode="r")  # keeps all lengths and angles
+    triangle: Any = np.linalg.qr(centred / scale, mode="r")  # keeps all lengths and angles
     places = _fewest(triangle[:, :-1], triangle[:, -1])
     weights: Array = np.linalg.lstsq(triangle[:, places], triangle[:, -1], rcond=None)[0]
     factors = weights * scale[-1] / scale[places]

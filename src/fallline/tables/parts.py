@@ -11,8 +11,9 @@ from fallline.data.duplicates import equal_rows
 from fallline.data.spelling import is_missing
 from fallline.data.split import latest_rows, split_rows
 from fallline.data.table import Column, Table
-from fallline.data.targets import drop_missing_targets
+from fallline.data.targets import ClassTarget, NumberTarget, drop_missing_targets
 from fallline.errors import ArgumentError, DataError
+from fallline.tables.columns import ColumnInfo, describe_columns
 
 Array = NDArray[Any]
 Rows = NDArray[np.int64]
@@ -28,13 +29,22 @@ Split = Callable[[Rows, float, str], tuple[Rows, Rows]]
 def split_table(
     table: Table,
     target: str,
-    *,
-    validation: float | Table,
+    validation: float | Table | None,
     test: Table | None,
+    test_part: bool,
     split: Split,
     notices: list[str],
 ) -> dict[str, Table]:
-    """Training, validation and test rows; the test rows come from a file, or are set aside.
+    """Training, validation and test rows.
+
+    Args:
+        table: the table.
+        target: its target.
+        validation: the share to set aside for validation; or another table; or None for none.
+        test: a table to test on.
+        test_part: whether rows are set aside for the test where there is no such table.
+        split: how.
+        notices: receives what is told of the further tables.
 
     Raises:
         ArgumentError: the share for validation is none.
@@ -44,18 +54,56 @@ def split_table(
     parts: dict[str, Table] = {}
     if test is not None:
         parts["test"] = _further(test, table, target, notices)
-    else:
+    elif test_part:
         keep, part = split(rest, HELD_OUT, "test")
         parts["test"], rest = table.select(rest[part]), rest[keep]
     if isinstance(validation, Table):
         parts["validation"] = _further(validation, table, target, notices)
-    else:
+    elif validation is not None:
         if not 0.0 < validation < 1.0:
             raise ArgumentError(f"validation must be a share between 0 and 1, or a file; found {validation}")
         keep, part = split(rest, validation, "validation")
         parts["validation"], rest = table.select(rest[part]), rest[keep]
     parts["training"] = table if len(rest) == len(table) else table.select(rest)
     return parts
+
+
+def chosen_split(
+    table: Table,
+    codec: ClassTarget | NumberTarget,
+    away: set[str],
+    time_column: str | None,
+    set_aside: int,
+    seed: int,
+    notices: list[str],
+) -> Split:
+    """How rows are set aside: the latest, or at random.
+
+    Args:
+        table: the table.
+        codec: of its target.
+        away: columns that are no inputs.
+        time_column: the column that says which rows are the latest, or None.
+        set_aside: how many parts are set aside.
+        seed: the run's seed.
+        notices: receives what is told.
+    """
+    if time_column is not None:
+        return by_time(table, time_column)
+    known = table.drop({*away, codec.name})
+    inputs = [info.name for info in describe_columns(known) if info.kind != "identifier"] if set_aside else []
+    groups = copies(table, codec.name, inputs, 1 + set_aside, notices) if set_aside else None
+    codes = codec.encode(table.column(codec.name), table.place) if isinstance(codec, ClassTarget) else None
+    return by_chance(codes, groups, seed)
+
+
+def about_time(column: str, infos: list[ColumnInfo], set_aside: int) -> str:
+    """What a time column decided."""
+    if not set_aside:
+        return f"The time column {column!r} decides nothing: no rows are set aside."
+    if any(info.name == column and info.used for info in infos):
+        return f"Rows are set aside by time: the latest by {column!r}, which stays an input (--drop leaves it out)."
+    return f"Rows are set aside by time: the latest by {column!r}, which is no input itself."
 
 
 def by_chance(codes: Rows | None, groups: Rows | None, seed: int) -> Split:

@@ -9,15 +9,20 @@ from numpy.typing import NDArray
 from fallline import optim
 from fallline.data.encoders import TableEncoder
 from fallline.data.table import Table
-from fallline.data.targets import ClassTarget, NumberTarget, drop_missing_targets, target_numbers
+from fallline.data.targets import ClassTarget, NumberTarget, drop_missing_targets
 from fallline.errors import ArgumentError
-from fallline.tables.checks import require_kept, require_rows, require_training_rows, row_weights
+from fallline.tables.checks import (
+    judging_weights,
+    require_kept,
+    require_rows,
+    require_training_rows,
+    row_weights,
+)
 from fallline.tables.columns import ColumnInfo, describe_columns, infer_task
-from fallline.tables.findings import about_classes
-from fallline.tables.leaks import leaks
+from fallline.tables.findings import about_rows
 from fallline.tables.model import TableModel
 from fallline.tables.network import NetworkPlan, require_memory
-from fallline.tables.parts import HELD_OUT, Split, by_chance, by_time, copies, split_table
+from fallline.tables.parts import HELD_OUT, about_time, chosen_split, split_table
 from fallline.tables.rate_trial import RateTrial
 from fallline.tables.recipe import Recipe, default_recipe, network_plan
 from fallline.tables.target_scale import fit_number_target
@@ -28,11 +33,15 @@ TASKS = ("auto", "classification", "regression")
 
 @dataclass
 class TableOptions:
-    """What the user may decide; None leaves it to the recipe."""
+    """What the user may decide; None leaves it to the recipe.
+
+    With `validation` None no row is set aside for validation, with `test_part` false none for the test.
+    """
 
     task: str = "auto"
-    validation: float | Table = HELD_OUT
+    validation: float | Table | None = HELD_OUT
     test: Table | None = None
+    test_part: bool = True
     drop: tuple[str, ...] = ()
     hidden: tuple[int, ...] | None = None
     activation: str | None = None
@@ -62,10 +71,11 @@ class Prepared:
         task: "classification" or "regression".
         task_reason: why.
         infos: what each other column is.
-        parts: the tables of the training, validation and test rows.
+        parts: the tables of the training rows and, where there are such, the validation and test rows.
         encoder, codec: of columns and target, fitted on the training rows alone.
-        matrices: (encoded rows, encoded targets) of the training, validation and test rows.
+        matrices: (encoded rows, encoded targets) of each part.
         weights: sample weights of the training rows, or None.
+        validation_weights: the same of the validation rows.
         plan: the network's shape.
         recipe: the settings, the user's wishes taken in.
         rate_trial: what was found where the learning rate was "auto" and training has begun.
@@ -85,6 +95,15 @@ class Prepared:
     recipe: Recipe
     rate_trial: RateTrial | None = None
     notices: list[str] = field(default_factory=list)
+    validation_weights: Array | None = None
+
+    @property
+    def validation(self) -> tuple[Array, ...] | None:
+        """What training is judged by: (x, y), with weights (x, y, weights); None without validation rows."""
+        if "validation" not in self.matrices:
+            return None
+        x, y = self.matrices["validation"]
+        return (x, y) if self.validation_weights is None else (x, y, self.validation_weights)
 
     @property
     def metric(self) -> str:
@@ -109,28 +128,32 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     require_kept(options.init, dropped, weight_column)
     table = drop_missing_targets(table, target)
     notices += [notice for notice in table.notices if notice not in notices]
-    require_rows(table, (options.test is None) + (not isinstance(options.validation, Table)))
+    set_aside = isinstance(options.validation, float | int) + (options.test is None and options.test_part)
+    require_rows(table, set_aside)
     task, reason = _task(table, target, options)
     table, codec = _codec(table, target, task, options)
     away = {*dropped, *([weight_column] if weight_column else [])}
-    split = _split(table, codec, away, time_column, options, notices)
-    parts = split_table(table, target, validation=options.validation, test=options.test, split=split, notices=notices)
+    split = chosen_split(table, codec, away, time_column, set_aside, options.seed, notices)
+    parts = split_table(table, target, options.validation, options.test, options.test_part, split, notices)
     training = parts["training"]
     if isinstance(codec, NumberTarget) and options.init is None:
         require_training_rows(training)
         codec = fit_number_target(training, target, options.target_scale, notices)  # of training rows alone
     infos = describe_columns(training.drop(away), target)
     if time_column is not None:
-        notices.append(_about_time(time_column, infos, options))
+        notices.append(about_time(time_column, infos, set_aside))
     encoder = _encoder(training, infos, options, notices)
     matrices = _encoded(parts, encoder, codec, notices)
-    notices += _findings(training, infos, codec, matrices["training"][1], options)
+    notices += about_rows(training, infos, codec, matrices["training"][1], options.class_weight is not None)
     recipe = _recipe(len(training), options, notices)
     outputs = len(codec.classes) if isinstance(codec, ClassTarget) else 1
     plan = network_plan(encoder, outputs, recipe) if options.init is None else options.init.plan
     require_memory(plan)
     weights = None if weight_column is None else row_weights(training, weight_column)
-    return Prepared(target, task, reason, infos, parts, encoder, codec, matrices, weights, plan, recipe, None, notices)
+    judging = judging_weights(parts.get("validation"), weight_column)
+    return Prepared(
+        target, task, reason, infos, parts, encoder, codec, matrices, weights, plan, recipe, None, notices, judging
+    )
 
 
 def _task(table: Table, target: str, options: TableOptions) -> tuple[str, str]:
@@ -171,8 +194,8 @@ def _encoded(
     parts: dict[str, Table], encoder: TableEncoder, codec: ClassTarget | NumberTarget, notices: list[str]
 ) -> dict[str, tuple[Array, Array]]:
     """(rows, targets) of each part as numbers; what is wrong with any part is said before training begins."""
-    matrices = {}
-    for name in ("training", "validation", "test"):
+    matrices: dict[str, tuple[Array, Array]] = {}
+    for name in (name for name in ("training", "validation", "test") if name in parts):
         part, target = parts[name], parts[name].column(codec.name)
         told: list[str] = []
         matrices[name] = (encoder.transform(part, told), codec.encode(target, part.place, told))
@@ -187,44 +210,6 @@ def _same_target(init: TableModel, target: str, task: str) -> ClassTarget | Numb
             f"not {target!r} ({task}); name the same target or leave --init away"
         )
     return init.target
-
-
-def _split(
-    table: Table,
-    codec: ClassTarget | NumberTarget,
-    away: set[str],
-    time_column: str | None,
-    options: TableOptions,
-    notices: list[str],
-) -> Split:
-    """How rows are set aside: the latest, or at random."""
-    set_aside = (options.test is None) + (not isinstance(options.validation, Table))
-    if time_column is not None:
-        return by_time(table, time_column)
-    known = table.drop({*away, codec.name})
-    inputs = [info.name for info in describe_columns(known) if info.kind != "identifier"] if set_aside else []
-    groups = copies(table, codec.name, inputs, 1 + set_aside, notices) if set_aside else None
-    codes = codec.encode(table.column(codec.name), table.place) if isinstance(codec, ClassTarget) else None
-    return by_chance(codes, groups, options.seed)
-
-
-def _about_time(column: str, infos: list[ColumnInfo], options: TableOptions) -> str:
-    """What a time column decided."""
-    if options.test is not None and isinstance(options.validation, Table):
-        return f"The time column {column!r} decides nothing: validation and test rows come from files."
-    if any(info.name == column and info.used for info in infos):
-        return f"Rows are set aside by time: the latest by {column!r}, which stays an input (--drop leaves it out)."
-    return f"Rows are set aside by time: the latest by {column!r}, which is no input itself."
-
-
-def _findings(
-    training: Table, infos: list[ColumnInfo], codec: ClassTarget | NumberTarget, codes: Array, options: TableOptions
-) -> list[str]:
-    """What a person should know of the training rows."""
-    if isinstance(codec, ClassTarget):
-        about = about_classes(codec, codes, options.class_weight is not None)
-        return about + leaks(training, infos, codes, codec.name)
-    return leaks(training, infos, target_numbers(training.column(codec.name), codec.name), codec.name)
 
 
 def _encoder(training: Table, infos: list[ColumnInfo], options: TableOptions, notices: list[str]) -> TableEncoder:

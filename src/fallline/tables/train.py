@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fallline import optim
 from fallline.data.targets import ClassTarget, NumberTarget
-from fallline.errors import CompileError
+from fallline.errors import ArgumentError, CompileError
 from fallline.optim.schedules import by_name as schedule_by_name
 from fallline.tables.model import KEY, TableModel
 from fallline.tables.network import TableNetwork
@@ -46,7 +46,7 @@ class TableRun:
         model: encoders and network.
         run: the training.
         prepared: what was decided before it.
-        scores: metrics on the test rows; the first is the one that counts.
+        scores: metrics on the test rows; the first is the one that counts. Empty without test rows.
         validation_scores: the same on the validation rows.
         outputs: the network's outputs on the test rows.
         seconds: from reading to scoring.
@@ -93,7 +93,7 @@ def train_table(
     x, y = prepared.matrices["training"]
     common: dict[str, Any] = {
         "loss": training_loss(prepared),
-        "validation": prepared.matrices["validation"],
+        "validation": prepared.validation,
         "metrics": ("accuracy",) if isinstance(codec, ClassTarget) else (_unscaled_rmse(codec),),
         "sample_weight": prepared.weights,
         "threads": options.threads,
@@ -115,8 +115,8 @@ def train_table(
             metric = prepared.metric
             run_folder.about |= {
                 "metric": metric,
-                "score": scores[metric],
-                "validation_score": validation_scores[metric],
+                "score": scores.get(metric),
+                "validation_score": validation_scores.get(metric),
                 "rows": {name: len(part) for name, part in prepared.parts.items()},
             }
             run_folder.write_about(run)
@@ -130,6 +130,10 @@ def settle_rate(prepared: Prepared, options: TableOptions) -> None:
     """
     if options.learning_rate != "auto" or prepared.rate_trial is not None:
         return
+    if prepared.validation is None:
+        raise ArgumentError(
+            "a learning rate is found by the validation loss; set validation rows aside, or give a number"
+        )
     (x, y), weights = prepared.matrices["training"], prepared.weights
     rows = trial_rows(len(x), options.seed)
     epochs = trial_epochs(prepared.recipe.epochs)
@@ -143,7 +147,7 @@ def settle_rate(prepared: Prepared, options: TableOptions) -> None:
                 y[rows],
                 **_settings(fork, options),
                 loss=training_loss(fork),
-                validation=prepared.matrices["validation"],
+                validation=prepared.validation,
                 sample_weight=None if weights is None else weights[rows],
                 threads=options.threads,
                 progress=False,
@@ -175,7 +179,7 @@ def _settings(prepared: Prepared, options: TableOptions) -> dict[str, Any]:
         "optimizer": make_optimizer(recipe),
         "batch_size": recipe.batch_size,
         "epochs": recipe.epochs,
-        "patience": options.patience,
+        "patience": None if prepared.validation is None else options.patience,
         "schedule": schedule_by_name(recipe.schedule),
         "class_weight": options.class_weight,
         "seed": options.seed,
@@ -264,8 +268,8 @@ def plan_table(prepared: Prepared, options: TableOptions) -> Plan | None:
 def predicted_seconds(prepared: Prepared, planned: Plan, epochs: int) -> float:
     """Of so many epochs: the steps, looks at the validation rows (a third of a step's work for each), the rest."""
     steps = planned.predicted_seconds_per_epoch or 0.0
-    rows = {name: len(prepared.parts[name]) for name in ("training", "validation")}
-    each = steps * (1 + rows["validation"] / (3 * rows["training"])) + BETWEEN_EPOCHS
+    rows = {name: len(part) for name, part in prepared.parts.items()}
+    each = steps * (1 + rows.get("validation", 0) / (3 * rows["training"])) + BETWEEN_EPOCHS
     return epochs * each + AROUND_EPOCHS
 
 
@@ -279,5 +283,7 @@ def _unscaled_rmse(codec: NumberTarget) -> Callable[[Array, Array], float]:
 
 
 def _score(model: TableModel, prepared: Prepared, part: str) -> tuple[Array, dict[str, float]]:
+    if part not in prepared.parts:
+        return np.empty((0, prepared.plan.outputs), dtype=np.float32), {}
     outputs = model.network.predict(prepared.matrices[part][0])
     return outputs, model.score(outputs, prepared.parts[part])
