@@ -120,3 +120,11 @@ def test_a_weight_that_cannot_be_is_named_with_its_row(columns: dict[str, list[A
 def test_too_large_a_network_is_refused_with_the_numbers(garden: Table) -> None:
     with pytest.raises(ArgumentError, match=r"has 4,000,[\d,]+ parameters and needs 128,\d+\.\d GB for training; this"):
         prepared_of(garden, hidden=(2_000_000, 2_000_000))
+
+
+def test_patience_is_a_quarter_of_the_epochs_that_nobody_asked_for(garden: Table) -> None:
+    epochs = prepared_of(garden).recipe.epochs
+    assert prepared_of(garden).patience == max(10, math.ceil(epochs / 4))
+    assert prepared_of(garden, epochs=80).patience is None
+    assert prepared_of(garden, epochs=80, patience=3).patience == 3
+    assert prepared_of(garden, patience=3, validation=None).patience is None

@@ -188,7 +188,7 @@ class TrainJob:
         run, prepared = result.run, result.prepared
         notes = [*prepared.notices, *(info.reason for info in prepared.infos if info.reason)]
         report = write_table_report(self.folder / "report.html", result, notes, self.command)
-        why = STOPPED.get(run.stopped, run.stopped).format(patience=self.given["patience"])
+        why = STOPPED.get(run.stopped, run.stopped).format(patience=prepared.patience)
         kept = "" if run.best_epoch is None else f"; the weights of epoch {run.best_epoch + 1} were kept"
         metric, model = prepared.metric, self.folder / "model.safetensors"
         test = train_text.score_line(result.scores, len(prepared.parts["test"]), train_text.baseline(prepared))

@@ -56,8 +56,17 @@ def network_lines(prepared: Prepared, planned: Plan | None, done: int = 0) -> Li
         ("network", prepared.plan.describe()),
         ("", work),
         ("training", f"{loss}, {rate}, {batch} per step"),
+        ("", _kept(prepared)),
         ("", f"{time_line(prepared, planned, done)}; Ctrl-C stops and keeps the best"),
     ]
+
+
+def _kept(prepared: Prepared) -> str:
+    """Which epoch's weights are kept, and what ends the training."""
+    kept = "the weights of the epoch with the lowest validation loss are kept"
+    if prepared.patience is None:
+        return kept
+    return f"{kept}; {show.count(prepared.patience, 'epoch')} without a lower one end the training"
 
 
 def time_line(prepared: Prepared, planned: Plan | None, done: int = 0) -> str:

@@ -13,7 +13,7 @@ from fallline.data.split import latest_rows, split_rows
 from fallline.data.table import Column, Table
 from fallline.data.targets import ClassTarget, NumberTarget, drop_missing_targets
 from fallline.errors import ArgumentError, DataError
-from fallline.tables.columns import ColumnInfo, describe_columns
+from fallline.tables.columns import ColumnInfo
 
 Array = NDArray[Any]
 Rows = NDArray[np.int64]
@@ -71,7 +71,7 @@ def split_table(
 def chosen_split(
     table: Table,
     codec: ClassTarget | NumberTarget,
-    away: set[str],
+    inputs: list[str],
     time_column: str | None,
     set_aside: int,
     seed: int,
@@ -82,7 +82,7 @@ def chosen_split(
     Args:
         table: the table.
         codec: of its target.
-        away: columns that are no inputs.
+        inputs: the columns that tell rows apart.
         time_column: the column that says which rows are the latest, or None.
         set_aside: how many parts are set aside.
         seed: the run's seed.
@@ -90,8 +90,6 @@ def chosen_split(
     """
     if time_column is not None:
         return by_time(table, time_column)
-    known = table.drop({*away, codec.name})
-    inputs = [info.name for info in describe_columns(known) if info.kind != "identifier"] if set_aside else []
     groups = copies(table, codec.name, inputs, 1 + set_aside, notices) if set_aside else None
     codes = codec.encode(table.column(codec.name), table.place) if isinstance(codec, ClassTarget) else None
     return by_chance(codes, groups, seed)

@@ -18,7 +18,7 @@ from fallline.tables.checks import (
     require_training_rows,
     row_weights,
 )
-from fallline.tables.columns import ColumnInfo, describe_columns, infer_task
+from fallline.tables.columns import ColumnInfo, describe_columns, infer_task, with_identifiers
 from fallline.tables.findings import about_rows
 from fallline.tables.model import TableModel
 from fallline.tables.network import NetworkPlan, require_memory
@@ -29,6 +29,7 @@ from fallline.tables.target_scale import fit_number_target
 
 Array = NDArray[Any]
 TASKS = ("auto", "classification", "regression")
+LEAST_PATIENCE = 10
 
 
 @dataclass
@@ -80,6 +81,7 @@ class Prepared:
         recipe: the settings, the user's wishes taken in.
         rate_trial: what was found where the learning rate was "auto" and training has begun.
         notices: what a person should be told.
+        patience: training stops after so many epochs without a lower validation loss; None for never.
     """
 
     target: str
@@ -96,6 +98,7 @@ class Prepared:
     rate_trial: RateTrial | None = None
     notices: list[str] = field(default_factory=list)
     validation_weights: Array | None = None
+    patience: int | None = None
 
     @property
     def validation(self) -> tuple[Array, ...] | None:
@@ -133,13 +136,15 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     task, reason = _task(table, target, options)
     table, codec = _codec(table, target, task, options)
     away = {*dropped, *([weight_column] if weight_column else [])}
-    split = chosen_split(table, codec, away, time_column, set_aside, options.seed, notices)
+    identifiers = [info for info in describe_columns(table.drop(away), target) if info.kind == "identifier"]
+    inputs = [name for name in table.names if name not in {target, *away, *(info.name for info in identifiers)}]
+    split = chosen_split(table, codec, inputs, time_column, set_aside, options.seed, notices)
     parts = split_table(table, target, options.validation, options.test, options.test_part, split, notices)
     training = parts["training"]
     if isinstance(codec, NumberTarget) and options.init is None:
         require_training_rows(training)
         codec = fit_number_target(training, target, options.target_scale, notices)  # of training rows alone
-    infos = describe_columns(training.drop(away), target)
+    infos = with_identifiers(describe_columns(training.drop(away), target), identifiers)
     if time_column is not None:
         notices.append(about_time(time_column, infos, set_aside))
     encoder = _encoder(training, infos, options, notices)
@@ -152,7 +157,21 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     weights = None if weight_column is None else row_weights(training, weight_column)
     judging = judging_weights(parts.get("validation"), weight_column)
     return Prepared(
-        target, task, reason, infos, parts, encoder, codec, matrices, weights, plan, recipe, None, notices, judging
+        target,
+        task,
+        reason,
+        infos,
+        parts,
+        encoder,
+        codec,
+        matrices,
+        weights,
+        plan,
+        recipe,
+        None,
+        notices,
+        judging,
+        _patience(recipe, options),
     )
 
 
@@ -255,6 +274,18 @@ def _recipe(rows: int, options: TableOptions, notices: list[str]) -> Recipe:
             notices.append(f"The batch of {recipe.batch_size:,} rows was cut to the {rows:,} training rows.")
         recipe = replace(recipe, batch_size=rows)
     return recipe
+
+
+def _patience(recipe: Recipe, options: TableOptions) -> int | None:
+    """The user's; or a quarter of the recipe's epochs, at least 10, but never less epochs than were asked for.
+
+    Shorter, it ends some trainings in front of their best epoch, which the end of a schedule brings.
+    """
+    if options.validation is None:
+        return None
+    if options.patience is not None or options.epochs is not None:
+        return options.patience
+    return max(LEAST_PATIENCE, -(-recipe.epochs // 4))
 
 
 def _usual_rate(optimizer: str) -> float:

@@ -179,7 +179,7 @@ def _settings(prepared: Prepared, options: TableOptions) -> dict[str, Any]:
         "optimizer": make_optimizer(recipe),
         "batch_size": recipe.batch_size,
         "epochs": recipe.epochs,
-        "patience": None if prepared.validation is None else options.patience,
+        "patience": prepared.patience,
         "schedule": schedule_by_name(recipe.schedule),
         "class_weight": options.class_weight,
         "seed": options.seed,
