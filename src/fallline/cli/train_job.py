@@ -1,6 +1,5 @@
 """What `fallline train` does and shows, step by step."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from fallline.cli import show, train_text
+from fallline.cli.train_checks import require_new, require_step
 from fallline.data.sources import read_table
 from fallline.data.table import Table
-from fallline.errors import ArgumentError, CompileError, RunFolderError
+from fallline.errors import ArgumentError, CompileError
 from fallline.tables.again import began_with, given_of_run, header_of, table_options, to_store
 from fallline.tables.columns import guess_target
 from fallline.tables.model import TableModel, load
@@ -60,6 +60,8 @@ class TrainJob:
     ) -> "TrainJob":
         """The job that leaves a run after some step, for a new one in which some options are changed."""
         job = cls.resumed(folder, given)
+        if job.again is not None and step is not None:
+            require_step(job.again, step)
         changes = {name: given[name] for name in changed}
         job.folder, job.given, job.branch = new, {**job.given, **changes}, {"step": step, **changes}
         words = [part for name in changed for part in (f"--{name}", str(given[name]))]
@@ -78,7 +80,7 @@ class TrainJob:
 
     def _run(self) -> TableRun:
         if self.again is None or self.branch is not None:
-            _require_new(self.folder, "--out" if self.branch is None else "--branch")
+            require_new(self.folder, "--out" if self.branch is None else "--branch")
         table = read_table(self.data, header_of(self.given))
         target = self._target(table)
         options = table_options(self.given, self._init())
@@ -245,17 +247,6 @@ def _table_model(path: str) -> TableModel:
     if not isinstance(model, TableModel):
         raise ArgumentError(f"{path!r} is a network without encoders; --init needs a model made by `fallline train`")
     return model
-
-
-def _require_new(folder: Path, option: str) -> None:
-    """The same as `RunFolder` asks, before any time is spent on the data."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        kind = "is a file" if not folder.is_dir() else "exists already and is not empty"
-        raise RunFolderError(f"the run folder {str(folder)!r} {kind}; choose another name with {option}, or remove it")
-    place = next((parent for parent in folder.absolute().parents if parent.exists()), folder)
-    if not place.is_dir() or not os.access(place, os.W_OK):
-        why = "may not be written to" if place.is_dir() else "is a file"
-        raise RunFolderError(f"cannot make the run folder {str(folder)!r}: {place} {why}; choose another with {option}")
 
 
 def _parameters(model: TableModel) -> int:

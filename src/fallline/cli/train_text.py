@@ -79,12 +79,21 @@ def time_line(prepared: Prepared, planned: Plan | None, done: int = 0) -> str:
     return f"{told} on {threads}: about {_predicted(prepared, planned, epochs)}"
 
 
+def steps_in_all(stored: StoredRun) -> int:
+    """The steps of all epochs of a run."""
+    config = stored.config
+    return int(config["epochs"]) * -(-int(config["rows"]) // int(config["batch_size"]))
+
+
 def goes_on(stored: StoredRun, branch: Path | None, step: int | None) -> tuple[str, int]:
     """(where a run goes on, or where another one leaves it; how many epochs were over then)."""
-    config, last = stored.config, stored.steps()[-1] if step is None else step
-    per_epoch = -(-int(config["rows"]) // int(config["batch_size"]))
-    over, epochs = last // per_epoch, int(config["epochs"])
-    place = f"step {last:,} of {epochs * per_epoch:,}, after {show.count(over, 'epoch')} of {epochs:,}"
+    last, whole, epochs = (
+        stored.steps()[-1] if step is None else step,
+        steps_in_all(stored),
+        int(stored.config["epochs"]),
+    )
+    over = last // (whole // epochs)
+    place = f"step {last:,} of {whole:,}, after {show.count(over, 'epoch')} of {epochs:,}"
     if branch is not None:
         return f"{branch} leaves {stored.path} at {place}", over
     if stored.about["stopped"] in ("running", "interrupted"):
