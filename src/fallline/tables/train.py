@@ -277,7 +277,10 @@ def _unscaled_rmse(codec: NumberTarget) -> Callable[[Array, Array], float]:
     """The root mean squared error in the target's units, from what the network gives and is given."""
 
     def rmse(outputs: Array, targets: Array) -> float:
-        return float(np.sqrt(np.mean((codec.decode(outputs) - codec.decode(targets)) ** 2)))
+        with np.errstate(all="ignore"):
+            errors = np.abs(codec.decode(outputs) - codec.decode(targets))
+            largest = max(errors.max(), np.finfo(np.float64).tiny)  # whose square may be out of range
+            return float(np.sqrt(np.mean((errors / largest) ** 2)) * largest)
 
     return rmse
 
