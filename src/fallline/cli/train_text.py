@@ -9,9 +9,9 @@ from fallline.cli import show
 from fallline.data.spelling import is_missing
 from fallline.data.table import Table
 from fallline.data.targets import ClassTarget
+from fallline.tables.baseline import baseline as simplest
 from fallline.tables.prepare import Prepared
 from fallline.tables.train import predicted_seconds
-from fallline.training.metrics import METRICS
 from fallline.training.plan import Plan
 from fallline.training.run import Run
 
@@ -112,18 +112,12 @@ def describe_target(prepared: Prepared) -> str:
 
 def baseline(prepared: Prepared) -> str:
     """What the simplest answer would score on the test rows."""
-    codec, target = prepared.codec, prepared.target
-    if isinstance(codec, ClassTarget):
-        common = int(np.bincount(prepared.matrices["training"][1]).argmax())
-        share = float(np.mean(prepared.matrices["test"][1] == common))
-        return f"always {codec.classes[common]!r} would give {100 * share:.1f} %"
-    test = prepared.parts["test"].column(target)
-    error = METRICS["rmse"](np.full(len(test), codec.mean), test.astype(np.float64))
-    return f"always the mean would give {show.metric_value('rmse', error)}"
+    simple = simplest(prepared)
+    return f"{simple.words} would give {show.metric_value(prepared.metric, simple.score)}"
 
 
 def score_line(scores: Mapping[str, float], rows: int, baseline: str) -> str:
     """All metrics on the test rows, beside what the simplest answer would reach."""
-    known = {name.replace("_", " "): show.metric_value(name, v) for name, v in scores.items() if math.isfinite(v)}
+    known = {show.metric_name(name): show.metric_value(name, v) for name, v in scores.items() if math.isfinite(v)}
     shown = ", ".join(f"{name} {value}" for name, value in known.items())
     return f"{shown} on {show.count(rows, 'row')}; {baseline}"
