@@ -14,7 +14,7 @@ from fallline.errors import ArgumentError, CompileError, RunFolderError
 from fallline.tables.again import began_with, given_of_run, header_of, table_options, to_store
 from fallline.tables.columns import guess_target
 from fallline.tables.model import TableModel, load
-from fallline.tables.prepare import Prepared, prepare
+from fallline.tables.prepare import Prepared, TableOptions, prepare
 from fallline.tables.train import TableRun, make_optimizer, plan_table, require_settings, train_table
 from fallline.training.plan import Plan
 from fallline.training.progress import Silent, Terminal
@@ -60,9 +60,10 @@ class TrainJob:
         options = table_options(self.given, self._init())
         prepared = prepare(table, target, options)
         require_settings(prepared, options)
-        self.planned = plan_table(prepared, options)
         if not self.silent:
-            self._show(table, prepared)
+            self._show(table, prepared, options)
+        else:
+            self.planned = plan_table(prepared, options)  # the report tells it
         about = self._about(prepared) if self.again is None else dict(self.again.made_by)
         view = Silent() if self.silent else Terminal() if self.console.is_terminal else Silent()
         result = train_table(prepared, options, folder=self.folder, about=about, progress=view, again=self.again)
@@ -123,9 +124,10 @@ class TrainJob:
             return None if self.given["init_model"] is None else began_with(self.again)
         return None if self.given["init_model"] is None else _table_model(self.given["init_model"])
 
-    def _show(self, table: Table, prepared: Prepared) -> None:
+    def _show(self, table: Table, prepared: Prepared, options: TableOptions) -> None:
         """What was understood, and what is about to happen."""
         show.print_listing(self.console, train_text.data_lines(table, prepared, self.given["test_file"] is not None))
+        self.planned = plan_table(prepared, options)
         show.print_listing(self.console, train_text.network_lines(prepared, self.planned))
 
     def _choose_folder(self) -> Path:
@@ -142,7 +144,9 @@ class TrainJob:
         from fallline.report.table_report import write_table_report
 
         run, prepared = result.run, result.prepared
-        report = write_table_report(self.folder / "report.html", result, self._commands(result), self.planned)
+        again = show.command("train", *_words(self.data, self.given))
+        lines = train_text.report_commands(again, self.data, self.given, self.folder, run.stopped == "interrupted")
+        report = write_table_report(self.folder / "report.html", result, lines, self.planned)
         why = STOPPED.get(run.stopped, run.stopped).format(patience=self.given["patience"])
         kept = "" if run.best_epoch is None else f"; the weights of epoch {run.best_epoch + 1} were kept"
         metric, model = prepared.metric, self.folder / "model.safetensors"
@@ -159,32 +163,14 @@ class TrainJob:
         show.print_listing(self.console, [row for row in rows if not (failed and row[0] in ("test", "validation"))])
         if self.given["profile"] and not self.silent:
             self._show_profile(result)
-        show.print_next(self.console, *self._next(result))
-
-    def _next(self, result: TableRun) -> list[str]:
-        """The words of the command to type next."""
-        if result.run.stopped == "nan":
-            slower = {**self.given, "lr": f"{result.prepared.recipe.learning_rate / 10:g}"}
-            return ["train", *_words(self.data, slower)]
-        if result.run.stopped == "interrupted":
-            return ["train", "--resume", str(self.folder)]
-        return self._predict()
-
-    def _predict(self) -> list[str]:
-        model = self.folder / "model.safetensors"
-        return ["predict", str(model), self.data, *(["--no-header"] if self.given["no_header"] else [])]
-
-    def _commands(self, result: TableRun) -> dict[str, str]:
-        """What the report says one can do, with its command lines."""
-        lines = {
-            "Train the same network again": ["train", *_words(self.data, self.given)],
-            "Predict with it: this file, or another with the same columns": self._predict(),
-            "Compute this run again and compare every hash": ["verify", str(self.folder)],
-        }
-        if result.run.stopped in ("interrupted", "nan"):
-            told = {"interrupted": "Go on where it was interrupted", "nan": "Try a smaller learning rate"}
-            lines = {told[result.run.stopped]: self._next(result), **lines}
-        return {what: show.command(*words) for what, words in lines.items()}
+        if run.stopped == "nan":
+            slower = {**self.given, "lr": f"{prepared.recipe.learning_rate / 10:g}"}
+            words = ["train", *_words(self.data, slower)]
+        elif run.stopped == "interrupted":
+            words = ["train", "--resume", str(self.folder)]
+        else:
+            words = ["predict", str(model), self.data, *(["--no-header"] if self.given["no_header"] else [])]
+        show.print_next(self.console, *words)
 
     def _show_profile(self, result: TableRun) -> None:
         """What each kernel of a training step takes."""

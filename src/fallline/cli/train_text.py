@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -75,6 +77,21 @@ def trained(prepared: Prepared, planned: Plan | None, run: Run) -> str:
 
 def _predicted(prepared: Prepared, planned: Plan, epochs: int) -> str:
     return show.duration(predicted_seconds(prepared, planned, epochs))
+
+
+def report_commands(again: str, data: str, given: Mapping[str, Any], folder: Path, interrupted: bool) -> dict[str, str]:
+    """What can be done with a run → the command line that does it, for its report."""
+    model = str(folder / "model.safetensors")
+    lines = {"Go on where it was interrupted": show.command("train", "--resume", folder)} if interrupted else {}
+    return lines | {
+        "Predict with it, on this file or another one with the same columns": show.command(
+            "predict", model, data, *(["--no-header"] if given["no_header"] else [])
+        ),
+        "Train the same network again": again,
+        "Compute this run again, and compare every loss and every hash with what was recorded": show.command(
+            "verify", folder
+        ),
+    }
 
 
 def _shortened(word: str, texts: list[str], of: str) -> Lines:

@@ -7,7 +7,7 @@ from fallline.report.axes import LogScale, Scale, tick_text
 from fallline.report.svg import Picture, shortened, width_of
 
 WIDTH, HEIGHT = 330.0, 282.0
-LEFT, RIGHT, BOTTOM = 52.0, 16.0, 44.0
+LEFT, RIGHT, BOTTOM = 54.0, 22.0, 44.0
 TITLE, UNDER, LEGEND_LINE = 24.0, 34.0, 19.0
 Point = tuple[float, float]
 Range = tuple[float, float]
@@ -105,7 +105,13 @@ class Chart:
 
 
 def _tick(value: float, percent: bool) -> str:
-    return f"{tick_text(round(100 * value, 6))} %" if percent else tick_text(value)
+    """A tick, short enough to stand beside an axis: 80 %, 0.25, 400k."""
+    if percent:
+        return f"{tick_text(round(100 * value, 6))} %"
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if size <= abs(value) < 1e3 * max(size, 1e6):
+            return f"{tick_text(value / (1e3 if letter == 'k' else size))}{letter}"
+    return tick_text(value)
 
 
 def _legend_places(words: Sequence[str]) -> list[tuple[float, int]]:

@@ -66,7 +66,7 @@ def _bins_chart(bins: Sequence[Bin], below: str, beside: str) -> str:
     told = "; ".join(f"{percent(b.predicted)} said, {percent(b.found)} found in {b.rows:,} rows" for b in bins)
     chart = Chart(
         "calibration", "Calibration: are the chances true?", f"{told}. On the line they are.", UNIT, AIR, percent="xy",
-        below=below[:60], beside=beside,
+        below=below, beside=beside, legend=[(f"off by {percent(error)} on average", "blue", "")],
     )  # fmt: skip
     most = max((one.rows for one in bins), default=1)
     for one in bins:  # how many rows there are, as a shadow on the axis
@@ -77,7 +77,6 @@ def _bins_chart(bins: Sequence[Bin], below: str, beside: str) -> str:
     for one in bins:
         chart.whisker(one.predicted, one.low, one.high, "blue")
         chart.picture.circle(*chart.place(one.predicted, one.found), 4, fill="blue", stroke="paper", width=1.5)
-    chart.note(f"off by {percent(error)} on average")
     return chart.svg()
 
 

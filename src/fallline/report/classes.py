@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fallline.report.class_charts import calibration_chart, precision_recall_chart, roc_chart
 from fallline.report.judged import Judged
-from fallline.report.markup import Markup, Section, figures, folded, paragraph, scroll, table, text
+from fallline.report.markup import Markup, Section, figures, folded, pair, paragraph, scroll, table, text
 from fallline.report.statistics import Ranking, confusion_counts, ranking
 from fallline.report.svg import shortened
 from fallline.report.words import count, percent
@@ -25,9 +25,10 @@ def class_section(judged: Judged) -> Section:
             f"What the network says of the {count(len(judged), f'{judged.part} row')}, which it was not trained on."
         ),
         "<h3>Which class is taken for which</h3>",
-        _confusion(judged.classes, counts) if matrix else _confusions(judged.classes, counts),
-        *_measures(judged, counts),
-        "<h3>How surely</h3>",
+        pair(_confusion(judged.classes, counts), *_measures(judged, counts))
+        if matrix
+        else "\n".join([_confusions(judged.classes, counts), *_measures(judged, counts)]),
+        "<h3>How sure it is, and whether it may be</h3>",
         *_curves(judged),
     ]
     return Section("quality", "How well it predicts", content, "Predictions")
@@ -114,7 +115,7 @@ def _curves(judged: Judged) -> list[str]:
     if len(wanted) <= MOST_CURVES:
         found = {judged.classes[k]: ranking(judged.true == k, chances[:, k]) for k in wanted}
         drawn = {label: one for label, one in found.items() if one is not None}
-        why = "" if drawn else f"All {count(len(judged), 'row')} are of one class, so that no threshold separates any."
+        why = "" if drawn else "Every row is of one class, so that no threshold separates any."
     else:
         why = f"Curves for each of the {len(judged.classes)} classes would be too many to read; they are left out."
     told = (

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fallline.data.dates import as_moments
 from fallline.data.spelling import NUMBER, distinct, is_missing
 from fallline.data.targets import ClassTarget
-from fallline.report.markup import Markup, Section, folded, items, paragraph, shown, table, text
+from fallline.report.markup import Markup, Section, folded, items, name, paragraph, shown, table, text
 from fallline.report.words import count, percent, plain
 from fallline.tables.columns import ColumnInfo
 from fallline.tables.prepare import Prepared
@@ -23,7 +23,8 @@ def data_section(prepared: Prepared, notes: Sequence[str]) -> Section:
     """Rows, target, decisions, and a line for each column."""
     rows = {name: len(part) for name, part in prepared.parts.items()}
     parts = ", ".join(f"{number:,} for {name}" for name, number in rows.items())
-    told = f"{count(sum(rows.values()), 'row')}: {parts}. The table describes the training rows, from which alone all is learnt."
+    told = f"{count(sum(rows.values()), 'row')}: {parts}. "
+    told += "The table describes the training rows, from which alone all is learnt."
     task = f"{prepared.target} is predicted by {prepared.task}: {prepared.task_reason}."
     head = ("column", "kind", "missing", "different", "what is in it")
     lines = [_target_line(prepared), *(_line(prepared, info) for info in prepared.infos)]
@@ -43,7 +44,7 @@ def _target_line(prepared: Prepared) -> tuple[Any, ...]:
     kind = "category" if isinstance(prepared.codec, ClassTarget) else "number"
     different = len(prepared.codec.classes) if isinstance(prepared.codec, ClassTarget) else len(distinct(values)[0])
     return (
-        f"{prepared.target} (the target)",
+        Markup(f"{name(prepared.target).html} (the target)"),
         kind,
         "",
         different,
@@ -55,16 +56,16 @@ def _line(prepared: Prepared, info: ColumnInfo) -> tuple[Any, ...]:
     training = prepared.parts["training"]
     values = training.column(info.name)[:MOST_ROWS]
     missing = f"{info.missing:,} ({percent(info.missing / len(training))})" if info.missing else ""
-    kind = info.kind if info.used else f"{info.kind}, left out"
-    return info.name, kind, missing, info.distinct, _content(info.kind, values, info.name, info.date_format)
+    kind = info.kind if info.used else Markup(f'<span class="muted">{text(info.kind)}, left out</span>')
+    return name(info.name), kind, missing, info.distinct, _content(info.kind, values, info.name, info.date_format)
 
 
-def _content(kind: str, values: Array, name: str, date_format: str | None) -> Markup | str:
+def _content(kind: str, values: Array, column: str, date_format: str | None) -> Markup | str:
     present = values[~is_missing(values)]
     if not len(present):
         return ""
     if kind == "date":
-        return _dates(present, name, date_format)
+        return _dates(present, column, date_format)
     if kind in ("number", "identifier") and (numbers := _numbers(present)) is not None:
         return _numeric(numbers)
     if kind in ("category", "boolean"):
@@ -87,16 +88,16 @@ def _numbers(present: Array) -> Array | None:
 
 def _numeric(numbers: Array) -> Markup:
     low, middle, high = (plain(float(value)) for value in (numbers.min(), np.median(numbers), numbers.max()))
-    return Markup(f"{_spark(numbers)}<small>{text(f'{low} to {high}, median {middle}')}</small>")
+    return _beside(_spark(numbers), f"{low} to {high}, median {middle}")
 
 
-def _dates(present: Array, name: str, date_format: str | None) -> Markup:
-    moments = as_moments(present, name, date_format, lambda row: f"row {row + 1}")
+def _dates(present: Array, column: str, date_format: str | None) -> Markup:
+    moments = as_moments(present, column, date_format, lambda row: f"row {row + 1}")
     moments = moments[~np.isnat(moments)]
     if not len(moments):
         return Markup("")
     told = f"{shown(moments.min())} to {shown(moments.max())}"
-    return Markup(f"{_spark(moments.astype(np.int64).astype(np.float64))}<small>{text(told)}</small>")
+    return _beside(_spark(moments.astype(np.int64).astype(np.float64)), told)
 
 
 def _spark(numbers: Array) -> str:
@@ -127,4 +128,8 @@ def _categories(present: Array) -> Markup:
     more = f" and {count(len(labels) - TOP, 'more')}".replace("mores", "more") if len(labels) > TOP else ""
     rest = len(present) - int(counts[order[:5]].sum())
     last = f'<i style="flex:{rest};background:var(--hair);opacity:1"></i>' if rest else ""
-    return Markup(f'<span class="parts" aria-hidden="true">{parts}{last}</span><small>{text(told + more)}</small>')
+    return _beside(f'<span class="parts" aria-hidden="true">{parts}{last}</span>', told + more)
+
+
+def _beside(picture: str, words: str) -> Markup:
+    return Markup(f'<span class="content">{picture}<small>{text(words)}</small></span>')

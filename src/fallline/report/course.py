@@ -25,7 +25,7 @@ def training_section(run: Run) -> Section:
     told = (
         f"{count(run.epochs, 'epoch')} in {duration(run.seconds)}, until {STOPPED.get(run.stopped, run.stopped)}.{kept}"
     )
-    content = [paragraph(told, run.problem), figures(_charts(run.history, run.best_epoch))]
+    content = [paragraph(told), figures(_charts(run.history, run.best_epoch))]
     return Section("training", "How the training went", content, "Training")
 
 
@@ -60,7 +60,7 @@ def _chart_title(metric: str, curves: Mapping[str, Any]) -> str:
 
 def network_section(result: TableRun, planned: Plan | None) -> Section:
     """The network, its tensors, what a step computes and holds, and the time: predicted and taken."""
-    prepared, run, recipe = result.prepared, result.run, result.prepared.recipe
+    run, recipe = result.run, result.prepared.recipe
     weights = result.model.network.parameters()
     batch = "all rows" if recipe.batch_size == "all" else count(int(recipe.batch_size), "row")
     pairs = [

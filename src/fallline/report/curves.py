@@ -49,7 +49,7 @@ def curve_picture(
     )  # fmt: skip
     marked = best_epoch if best_epoch is not None and 0 <= best_epoch < longest else None
     if marked is not None:
-        _mark_best(chart, marked)
+        _mark_best(chart, marked, [values for _, values in lines.values()])
     for colour, values in lines.values():
         every = max(1, -(-len(values) // MOST_POINTS))
         kept = sorted({*range(0, len(values), every), len(values) - 1} - {-1})
@@ -59,12 +59,23 @@ def curve_picture(
     return chart.svg()
 
 
-def _mark_best(chart: Chart, epoch: int) -> None:
-    x = chart.x(epoch + 1)
+def _mark_best(chart: Chart, epoch: int, curves: Sequence[Sequence[float]]) -> None:
+    """A line at the epoch, its words above or below, where the curves leave room."""
+    x, longest = chart.x(epoch + 1), max(len(values) for values in curves)
+    beside = range(max(0, epoch - longest // 3), epoch + 1) if x > WIDTH / 2 else range(epoch, epoch + longest // 3)
+    near = [values[k] for values in curves for k in beside if k < len(values) and math.isfinite(values[k])]
+    heights = [chart.place(1, value)[1] for value in near]
+    low = bool(heights) and sum(heights) / len(heights) > (chart.top + chart.bottom) / 2
     chart.picture.polyline([(x, chart.top), (x, chart.bottom)], stroke="muted", dash="2 4")
     side, shift = ("end", -6) if x > WIDTH / 2 else ("start", 6)
     chart.picture.text(
-        x + shift, chart.bottom - 8, f"kept: epoch {epoch + 1}", colour="muted", size=11.5, anchor=side, halo="paper"
+        x + shift,
+        chart.top + 10 if low else chart.bottom - 8,
+        f"kept: epoch {epoch + 1}",
+        colour="muted",
+        size=11.5,
+        anchor=side,
+        halo="paper",
     )
 
 

@@ -4,8 +4,10 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from fallline.report.judged import Judged
-from fallline.report.markup import bar, items, paragraph, text
+from fallline.report.markup import bar, items, name, paragraph, text
 from fallline.report.words import count, duration, metric_name, metric_value, percent, plain
 from fallline.tables.baseline import Baseline, baseline
 from fallline.tables.train import TableRun
@@ -34,7 +36,7 @@ def headline(result: TableRun, judged: Judged | None, alerts: Sequence[str]) -> 
     inputs = count(len(prepared.encoder.source_columns), "column")
     head = [
         '<p class="over">Training report</p>',
-        f"<h1>{text(prepared.target)}</h1>",
+        f"<h1>{name(prepared.target, 120).html}</h1>",
         f'<p class="from">{text(f"predicted from {inputs} of {source} · {prepared.task}")}</p>',
         _warnings(alerts),
     ]
@@ -44,7 +46,10 @@ def headline(result: TableRun, judged: Judged | None, alerts: Sequence[str]) -> 
 
 
 def _no_score(result: TableRun) -> str:
-    told = result.run.problem or "The network gives no numbers, so that it cannot be scored."
+    held_out = any(len(result.prepared.parts.get(part, ())) for part in ("test", "validation"))
+    none = "The network gives no numbers, so that it cannot be scored."
+    told = result.run.problem or (none if held_out else "No rows were set aside to judge the network by.")
+    told = f"{told[:1].upper()}{told[1:]}"
     return f'<p class="big">No score</p>\n{paragraph(told, kind="told")}'
 
 
@@ -76,7 +81,9 @@ def _versus(judged: Judged, simple: Baseline, span: tuple[float, float] | None) 
         ("this network", bar(judged.score / reach, low, high), metric_value(judged.metric, judged.score)),
         (simple.words, bar(simple.score / reach, kind="plain"), metric_value(judged.metric, simple.score)),
     ]
-    cells = "\n".join(f"<span>{text(who)}</span>{drawn.html}<b>{text(value)}</b>" for who, drawn, value in lines)
+    cells = "\n".join(
+        f"<div><span>{text(who)}</span>{drawn.html}<b>{text(value)}</b></div>" for who, drawn, value in lines
+    )
     return f'<div class="versus">{cells}</div>'
 
 
@@ -89,7 +96,7 @@ def _told(judged: Judged, simple: Baseline) -> str:
         worse, of = 1.0 - judged.score, 1.0 - simple.score
         mistakes = "mistakes"
     else:
-        told = f"Typically {plain(_median(judged))} off (median); half of the rows are predicted more closely."
+        told = f"Half of the predictions are within ±{plain(float(np.median(judged.errors)))} of the truth."
         worse, of, mistakes = judged.score, simple.score, "the error"
     if not of > 0 or not math.isfinite(of):
         return told
@@ -100,18 +107,13 @@ def _told(judged: Judged, simple: Baseline) -> str:
     return f"{told} {made} than with the simplest answer."
 
 
-def _median(judged: Judged) -> float:
-    ordered = sorted(judged.errors.tolist())
-    return float(ordered[len(ordered) // 2])
-
-
 def _tiles(result: TableRun, judged: Judged | None) -> str:
     """Further numbers, small."""
     run, metric = result.run, result.prepared.metric
-    scores = {} if judged is None else {name: value for name, value in judged.scores.items() if name != judged.metric}
-    tiles = [(metric_name(name), metric_value(name, value)) for name, value in scores.items() if math.isfinite(value)]
+    scores = {} if judged is None else {key: value for key, value in judged.scores.items() if key != judged.metric}
+    tiles = [(metric_name(key), metric_value(key, value)) for key, value in scores.items() if math.isfinite(value)]
     seen = result.validation_scores.get(metric, math.nan)
-    if (judged is None or judged.part != "validation") and math.isfinite(seen):
+    if judged is not None and judged.part != "validation" and math.isfinite(seen):
         tiles.append((f"validation {metric_name(metric)}", metric_value(metric, seen)))
     tiles.append(("rows trained on", f"{len(result.prepared.parts['training']):,}"))
     tiles.append(("training took", f"{duration(run.seconds)}"))

@@ -6,7 +6,9 @@ from typing import Any
 
 from fallline.nn.model_file import write_whole
 from fallline.report.markup import Section, text
-from fallline.report.style import STYLE
+from fallline.report.svg import FONT, picture_style
+
+STYLES = Path(__file__).with_name("report.css")
 
 
 def write_page(path: Any, *, title: str, header: str, sections: Sequence[Section], footer: str = "") -> None:
@@ -26,7 +28,7 @@ def write_page(path: Any, *, title: str, header: str, sections: Sequence[Section
     listed = [(section.key, section.nav) for section, _ in drawn if section.nav]
     page = _PAGE.format(
         title=text(title),
-        style=STYLE,
+        style=f":root {{ --font: {FONT} }}\n{STYLES.read_text(encoding='utf-8')}{picture_style()}",
         header=header,
         nav=_nav(listed),
         body="\n".join(html for _, html in drawn),

@@ -53,7 +53,8 @@ def permutation_importance(
         judged: the rows.
         encoder: tells which features are of which column.
         predict: encoded rows → outputs.
-        cost: (outputs, row numbers) → what each row adds to the metric: 1 for a wrong class, the squared error of a number.
+        cost: (outputs, row numbers) → what each row adds to the metric: 1 for a wrong class, or the
+            squared error.
         seed: of the rows taken and the shuffles.
         seconds: about how long it may take; rows and repeats are as many as fit.
 
@@ -99,7 +100,7 @@ def _shuffles(rows: int, repeats: int, chance: np.random.Generator) -> Array:
 
 
 def _with_shuffled(matrix: Array, features: Array, orders: Array) -> Array:
-    """The rows once for each order, with some features taken from the rows of that order: (repeats · rows, features)."""
+    """The rows once for each order, some features taken from the rows of that order: (repeats · rows, features)."""
     repeated = np.tile(matrix, (len(orders), 1))
     repeated[:, features] = matrix[orders.reshape(-1)][:, features]
     return repeated
@@ -107,12 +108,11 @@ def _with_shuffled(matrix: Array, features: Array, orders: Array) -> Array:
 
 def _measured(names: list[str], before: Array, shuffled: Array, root: bool, repeats: int, left: int) -> Importance:
     """From the costs of rows to the metric; `root` where it is the root of their mean."""
-    scale = float(max(before.max(), shuffled.max())) or 1.0  # keeps squares in range
-    table = np.column_stack([before, shuffled]) / scale
+    table = np.column_stack([before, shuffled])
     means, samples = table.mean(axis=0), resampled(table)
     if root:
-        means, samples, scale = np.sqrt(means), np.sqrt(samples), float(np.sqrt(scale))
-    loss = (means[1:] - means[0]) * scale
-    low, high = interval((samples[:, 1:] - samples[:, :1]) * scale)
+        means, samples = np.sqrt(means), np.sqrt(samples)
+    loss = means[1:] - means[0]
+    low, high = interval(samples[:, 1:] - samples[:, :1])
     order = np.argsort(-loss, kind="stable")
     return Importance([names[k] for k in order], loss[order], low[order], high[order], len(before), repeats, left)

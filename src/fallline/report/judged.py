@@ -67,13 +67,18 @@ class Judged:
 
 
 def judge(result: TableRun) -> Judged | None:
-    """The test rows, or else the validation rows, with all that is said of them; None where outputs are no numbers."""
+    """The test rows, or else the validation rows, with all that is said of them.
+
+    None where there are no such rows, an output is no number, or training has left no weights worth judging.
+    """
     prepared, codec = result.prepared, result.prepared.codec
-    part = "test" if "test" in prepared.parts else "validation"
+    part = next((name for name in ("test", "validation") if len(prepared.parts.get(name, ()))), None)
+    if part is None or (result.run.stopped == "nan" and result.run.best_epoch is None):
+        return None
     table, matrix = prepared.parts[part], prepared.matrices[part][0]
     outputs = result.outputs if part == "test" else result.model.network.predict(matrix)
     scores = result.scores if part == "test" else result.validation_scores
-    if not len(table) or not np.isfinite(outputs).all():
+    if not np.isfinite(outputs).all():
         return None
     if isinstance(codec, ClassTarget):
         true = np.asarray(prepared.matrices[part][1]).reshape(-1).astype(np.int64)

@@ -1,5 +1,6 @@
 """Pieces of a page: every text from outside goes through `text`, so that no name in the data can be markup."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -8,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from fallline.report.svg import clean
-from fallline.report.words import plain
 
 LONGEST = 160
 
@@ -49,7 +49,15 @@ class Section:
 
 def text(value: Any) -> str:
     """Anything as text of a page, its markup made harmless."""
-    return escape(clean(str(value)))
+    return _NUMBER_PERCENT.sub("\u00a0%", escape(clean(str(value))))
+
+
+def name(value: Any, longest: int = 60) -> Markup:
+    """A column's name, which may be broken after an underscore."""
+    return Markup(text(shown(value, longest)).replace("_", "_<wbr>"))
+
+
+_NUMBER_PERCENT = re.compile(r"(?<=\d) %")  # these stay together at the end of a line
 
 
 def shown(value: Any, longest: int = LONGEST) -> str:
@@ -61,7 +69,7 @@ def shown(value: Any, longest: int = LONGEST) -> str:
             "–" if np.isnat(value) else str(value).replace("T", " ").removesuffix(".000000").removesuffix(" 00:00:00")
         )
     if isinstance(value, float | np.floating):
-        return plain(float(value), 6)
+        return f"{value:.6g}".replace("-", "−")
     words = str(value)
     return words if len(words) <= longest else f"{words[: longest - 1]}…"
 
@@ -78,7 +86,7 @@ def definitions(pairs: Iterable[tuple[str, str]]) -> str:
     return f'<dl class="card">\n{rows}\n</dl>' if rows else ""
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], caption: str, kind: str = "") -> str:
+def table(columns: Sequence[str | Markup], rows: Sequence[Sequence[Any]], caption: str, kind: str = "") -> str:
     """A table on a card, which scrolls by itself where the page is narrow.
 
     Args:
@@ -89,15 +97,16 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], caption: str, k
     """
 
     def cell(value: Any, heading: bool) -> str:
-        name = 'th scope="row"' if heading else "td"
+        tag = 'th scope="row"' if heading else "td"
         whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
         inside = value.html if isinstance(value, Markup) else text(f"{value:,}" if whole else shown(value))
-        return f"<{name}{_right(value)}>{inside}</{name[:2]}>"
+        return f"<{tag}{_right(value)}>{inside}</{tag[:2]}>"
 
     if not rows:
         return ""
     head = "".join(
-        f'<th scope="col"{_right(value)}>{text(column)}</th>' for column, value in zip(columns, rows[0], strict=True)
+        f'<th scope="col"{_right(value)}>{column.html if isinstance(column, Markup) else text(column)}</th>'
+        for column, value in zip(columns, rows[0], strict=True)
     )
     body = "\n".join(f"<tr>{''.join(cell(v, k == 0) for k, v in enumerate(row))}</tr>" for row in rows)
     inside = f"<caption>{text(caption)}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>"
@@ -121,6 +130,11 @@ def folded(summary: str, inside: str) -> str:
     return f"<details><summary>{text(summary)}</summary>\n{inside}\n</details>" if inside else ""
 
 
+def pair(*cards: str) -> str:
+    """Cards beside each other where there is room."""
+    return f'<div class="pair">{"".join(cards)}</div>'
+
+
 def figures(pictures: Sequence[str]) -> str:
     """Small charts side by side."""
     drawn = "\n".join(f'<figure class="picture">{svg}</figure>' for svg in pictures if svg)
@@ -130,7 +144,7 @@ def figures(pictures: Sequence[str]) -> str:
 def figure(svg: str, note: str = "") -> str:
     """A picture as wide as the page, with words below it."""
     below = f"<figcaption>{text(note)}</figcaption>" if note else ""
-    return f'<figure class="picture wide">{svg}{below}</figure>'
+    return f'<figure class="picture wide" tabindex="0">{svg}{below}</figure>'
 
 
 def items(notes: Sequence[str], kind: str = "") -> str:

@@ -1,5 +1,6 @@
 """What the predictions go by, and where they go wrong: importance of columns, the worst-predicted rows."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from fallline.data.targets import ClassTarget
 from fallline.report.importance import Importance, permutation_importance
 from fallline.report.judged import Judged
-from fallline.report.markup import Markup, Section, bar, folded, paragraph, shown, table, text
+from fallline.report.markup import Markup, Section, bar, folded, name, paragraph, shown, table, text
 from fallline.report.words import count, metric_name, percent, plain
 from fallline.tables.train import TableRun
 
@@ -23,20 +24,26 @@ def find_importance(result: TableRun, judged: Judged, seconds: float) -> Importa
     def cost(outputs: Array, rows: Array) -> Array:
         if isinstance(codec, ClassTarget):
             return np.asarray(np.argmax(outputs, axis=-1) != judged.true[rows], dtype=np.float64)
-        with np.errstate(over="ignore"):
-            return np.asarray(np.minimum((codec.decode(outputs) - judged.true[rows]) ** 2, 1e300))
+        return np.asarray(((codec.decode(outputs) - judged.true[rows]) / size) ** 2)
 
+    # In units of the largest error, so that squares stay in range.
+    size = 1.0 if judged.chances is not None else float(judged.errors.max()) or 1.0
     seed = int(result.run.config.get("seed", 0))
-    return permutation_importance(judged, result.model.encoder, network.predict, cost, seed, seconds)
+    found = permutation_importance(judged, result.model.encoder, network.predict, cost, seed, seconds)
+    if found is None:
+        return None
+    return replace(found, loss=found.loss * size, low=found.low * size, high=found.high * size)
 
 
 def importance_section(found: Importance | None, judged: Judged) -> Section:
     """A bar for each column: how much the score falls when it is shuffled."""
     if found is None or not found.names:
         return Section("importance", "", [])
-    name = metric_name(judged.metric)
+    metric = metric_name(judged.metric)
     effect = (
-        f"how many percentage points of {name} are lost" if judged.chances is not None else f"how much the {name} grows"
+        f"how many percentage points of {metric} are lost"
+        if judged.chances is not None
+        else f"how much the {metric} grows"
     )
     told = (
         f"Each column is shuffled among {count(found.rows, 'row')} of the {judged.part} part, "
@@ -63,7 +70,7 @@ def _bar_row(found: Importance, k: int, reach: float, shares: bool) -> tuple[Any
     loss, low, high = (float(values[k]) for values in (found.loss, found.low, found.high))
     said = [f"{100 * value:.1f}".replace("-", "−") if shares else plain(value) for value in (loss, low, high)]
     return (
-        found.names[k],
+        name(found.names[k]),
         bar(loss / reach, low / reach, high / reach),
         Markup(text(said[0]), number=True),
         Markup(f"<small>{text(f'{said[1]} to {said[2]}')}</small>", number=True),
@@ -76,12 +83,13 @@ def worst_section(result: TableRun, judged: Judged, found: Importance | None) ->
     encoder = result.model.encoder
     by_importance = [] if found is None else found.names
     columns = list(dict.fromkeys([*by_importance, *encoder.source_columns]))[:MOST_COLUMNS]
-    head = ["row", *_judgement_head(judged), *(shown(name, 40) for name in columns)]
+    where = "row" if judged.table.lines is None else "line"
+    head: list[str | Markup] = [where, *_judgement_head(judged), *(name(column, 40) for column in columns)]
     rows = [
         (
             _place(judged, int(row)),
             *_judgement(judged, int(row)),
-            *(shown(judged.table.column(name)[row], CELL) for name in columns),
+            *(shown(judged.table.column(column)[row], CELL) for column in columns),
         )
         for row in order
     ]
@@ -104,8 +112,8 @@ def _place(judged: Judged, row: int) -> str:
     """Where a row is: its line in a file of text, or else its number."""
     table = judged.table
     if table.lines is not None:
-        return f"line {int(table.lines[row]):,}"
-    return f"row {(row if table.numbers is None else int(table.numbers[row])) + 1:,}"
+        return f"{int(table.lines[row]):,}"
+    return f"{(row if table.numbers is None else int(table.numbers[row])) + 1:,}"
 
 
 def _judgement_head(judged: Judged) -> tuple[str, ...]:

@@ -122,12 +122,13 @@ def calibration_error(bins: list[Bin]) -> float:
 def value_bins(predicted: Any, true: Any, bins: int = 10) -> list[Bin]:
     """Predicted values against the mean of the true ones, in parts of as many rows each (at least 5)."""
     given, came = np.asarray(predicted, dtype=np.float64), np.asarray(true, dtype=np.float64)
+    size = float(np.abs(came).max(initial=0.0)) or 1.0  # keeps squares in range
     order = np.argsort(given, kind="stable")
     parts = np.array_split(order, max(1, min(bins, len(order) // 5)))
     found = []
     for part in parts:
         rows, mean = len(part), float(came[part].mean())
-        half = LEVEL * float(came[part].std(ddof=1)) / np.sqrt(rows) if rows > 1 else 0.0
+        half = LEVEL * float((came[part] / size).std(ddof=1)) * size / np.sqrt(rows) if rows > 1 else 0.0
         found.append(Bin(float(given[part].mean()), mean, mean - float(half), mean + float(half), rows))
     return found
 

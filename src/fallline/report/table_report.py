@@ -1,9 +1,12 @@
 """The report of a training on a table: what `report.html` says."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from fallline.errors import FalllineError
 from fallline.report.backward_flow import backward_picture
@@ -37,6 +40,16 @@ def write_table_report(
         commands: what to do next or again → the command line that does it.
         planned: what the training was going to cost, if it was planned.
     """
+    with _silence(), np.errstate(all="ignore"):  # numbers at the end of their range leave gaps
+        header, sections = _content(result, commands or {}, planned)
+    prepared = result.prepared
+    title = f"{prepared.target} from {Path(prepared.parts['training'].source).name}"
+    write_page(path, title=title, header=header, sections=sections, footer=FOOTER)
+    return path
+
+
+def _content(result: TableRun, commands: Mapping[str, str], planned: Plan | None) -> tuple[str, list[Section]]:
+    """The head of the page, and its sections in reading order: what is asked first stands first."""
     prepared, judged = result.prepared, judge(result)
     sections: list[Section] = []
     if judged is not None:
@@ -47,19 +60,23 @@ def write_table_report(
     sections.append(data_section(prepared, notes))
     sections += [training_section(result.run), network_section(result, planned)]
     sections += [Section(key, heading, [content]) for key, heading, content in _pictures(result)]
-    sections.append(again_section(result, commands or {}))
-    write_page(
-        path,
-        title=f"{prepared.target} from {Path(prepared.parts['training'].source).name}",
-        header=headline(result, judged, alerts(result)),
-        sections=sections,
-        footer=FOOTER,
-    )
-    return path
+    sections.append(again_section(result, commands))
+    return headline(result, judged, alerts(result)), sections
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Without words on which engine draws: training has said it, and nothing drawn reaches a weight."""
+    log = logging.getLogger("fallline")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 def alerts(result: TableRun) -> list[str]:
-    """What one must know before trusting the score."""
+    """What one must know before trusting the score: how the training ended, and what one could do about the data."""
     run, told = result.run, []
     if run.stopped == "interrupted":
         told.append(
@@ -67,7 +84,7 @@ def alerts(result: TableRun) -> list[str]:
         )
     if run.stopped == "nan" and run.best_epoch is not None:
         told.append(f"{run.problem} The scores are those of the best weights before.")
-    return told
+    return told + [notice for notice in result.prepared.notices if " --" in notice]
 
 
 def _pictures(result: TableRun) -> list[tuple[str, str, str]]:
@@ -92,6 +109,5 @@ def pictures(result: TableRun) -> dict[str, str]:
         try:
             drawn[heading] = draw()
         except FalllineError as error:  # a picture that cannot be drawn (no valley, say) must not cost the report
-            drawn[heading] = f"There is no picture for this network: {error}"
-            logging.getLogger("fallline").info("the report has no picture %r: %s", heading, error)
+            drawn[heading] = f"There is no picture of this network: {error}"
     return drawn

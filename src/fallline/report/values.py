@@ -17,8 +17,8 @@ def value_section(judged: Judged) -> Section:
     """Predicted against true values, how the errors are spread, and calibration."""
     within = [float(np.percentile(judged.errors, share)) for share in (50, 90)]
     told = (
-        f"What the network says of the {count(len(judged), f'{judged.part} row')}, which it was not trained on. Half of "
-        f"them are predicted within ±{plain(within[0])}, nine of ten within ±{plain(within[1])}."
+        f"What the network says of the {count(len(judged), f'{judged.part} row')}, which it was not trained on. Half "
+        f"of them are predicted within ±{plain(within[0])}, nine of ten within ±{plain(within[1])}."
     )
     charts = [
         scatter_picture("scatter", "Predicted against true", judged.true, judged.predicted),
@@ -55,9 +55,10 @@ def _calibration_chart(judged: Judged) -> str:
     bins = value_bins(judged.predicted, judged.true)
     low, high = padded([n for one in bins for n in (one.predicted, one.low, one.high)])
     told = "; ".join(f"{plain(b.predicted)} predicted, {plain(b.found)} found on average" for b in bins)
+    groups = f", {count(len(bins), 'group')} of as many rows" if len(bins) > 1 else ""
     chart = Chart(
-        "calibration", "Calibration: too high or too low?", f"{told}. On the line they agree.", (low, high), (low, high),
-        below=f"mean prediction, in {count(len(bins), 'group')} of as many rows" if len(bins) > 1 else "mean prediction",
+        "calibration", "Calibration: too high or too low?", f"{told}. On the line they agree.", (low, high),
+        (low, high), below=f"mean prediction{groups}",
         beside="mean true value",
     )  # fmt: skip
     chart.curve([(low, low), (high, high)], "muted", width=1, dash="3 4")

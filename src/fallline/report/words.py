@@ -36,7 +36,7 @@ def metric_value(name: str, value: float) -> str:
     """A score with the digits that mean something."""
     if name in ("accuracy", "balanced_accuracy"):
         return percent(value)
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
 
 
 METRIC_NAMES = {"roc_auc": "ROC AUC", "rmse": "RMSE", "mae": "MAE", "r2": "R²"}
@@ -49,10 +49,11 @@ def metric_name(name: str) -> str:
 
 
 def plain(value: float, digits: int = 4) -> str:
-    """A number from the data, short: 0.25, 1,500, −2, 3.2e+09."""
+    """A number from the data, short: 0.25, 1500, 12,345, −2, 3.2e+09."""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞"
-    if value == int(value) and abs(value) < 1e9:
-        return f"{int(value):,}".replace("-", "−")
-    shown = f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.{digits}g}"
+    if 1e4 <= abs(value) < 1e9:
+        shown = f"{value:,.0f}"
+    else:
+        shown = f"{value:.0f}" if value == int(value) and abs(value) < 1e4 else f"{value:.{digits}g}"
     return shown.replace("-", "−")
