@@ -26,7 +26,7 @@ def data_section(prepared: Prepared, notes: Sequence[str]) -> Section:
     told = f"{count(sum(rows.values()), 'row')}: {parts}. "
     told += "The table describes the training rows, from which alone all is learnt."
     task = f"{prepared.target} is predicted by {prepared.task}: {prepared.task_reason}."
-    head = ("column", "kind", "missing", "different", "what is in it")
+    head = ("column", "kind", "what is in it", "missing", "different")
     lines = [_target_line(prepared), *(_line(prepared, info) for info in prepared.infos)]
     caption = "The columns"
     rest = lines[MOST_SHOWN:]
@@ -46,9 +46,9 @@ def _target_line(prepared: Prepared) -> tuple[Any, ...]:
     return (
         Markup(f"{name(prepared.target).html} (the target)"),
         kind,
+        _content(kind, values[:MOST_ROWS], prepared.target, None),
         "",
         different,
-        _content(kind, values[:MOST_ROWS], prepared.target, None),
     )
 
 
@@ -57,7 +57,7 @@ def _line(prepared: Prepared, info: ColumnInfo) -> tuple[Any, ...]:
     values = training.column(info.name)[:MOST_ROWS]
     missing = f"{info.missing:,} ({percent(info.missing / len(training))})" if info.missing else ""
     kind = info.kind if info.used else Markup(f'<span class="muted">{text(info.kind)}, left out</span>')
-    return name(info.name), kind, missing, info.distinct, _content(info.kind, values, info.name, info.date_format)
+    return name(info.name), kind, _content(info.kind, values, info.name, info.date_format), missing, info.distinct
 
 
 def _content(kind: str, values: Array, column: str, date_format: str | None) -> Markup | str:
@@ -124,7 +124,7 @@ def _categories(present: Array) -> Markup:
     counts = np.bincount(codes, minlength=len(labels))
     order = np.argsort(-counts, kind="stable")
     parts = "".join(f'<i style="flex:{counts[k]}"></i>' for k in order[:5])
-    told = ", ".join(f"{shown(labels[k], 30)} {percent(counts[k] / len(present))}" for k in order[:TOP])
+    told = ", ".join(f"{shown(labels[k], 30)} ({percent(counts[k] / len(present))})" for k in order[:TOP])
     more = f" and {count(len(labels) - TOP, 'more')}".replace("mores", "more") if len(labels) > TOP else ""
     rest = len(present) - int(counts[order[:5]].sum())
     last = f'<i style="flex:{rest};background:var(--hair);opacity:1"></i>' if rest else ""
