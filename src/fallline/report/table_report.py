@@ -24,7 +24,7 @@ from fallline.tables.train import TableRun, make_optimizer
 from fallline.training.plan import Plan
 
 PICTURED_ROWS = 512
-SECONDS = 1.5
+SECONDS = 1.2
 """About how long looking for the importance of columns may take."""
 FOOTER = "Made by Fallline: backpropagation computes dL/dw, gradient descent uses it, w ← w − η·dL/dw."
 
