@@ -48,7 +48,7 @@ def test_a_column_is_worth_what_its_loss_costs() -> None:
     def cost(outputs: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float64]:
         return np.asarray((outputs - judged.true[rows]) ** 2)
 
-    found = permutation_importance(judged, encoder, predict, cost)
+    found = permutation_importance(judged, encoder.places(), predict, cost)
     assert found is not None
     loss = dict(zip(found.names, found.loss.tolist(), strict=True))
     assert found.names[0] == "size"
@@ -56,7 +56,7 @@ def test_a_column_is_worth_what_its_loss_costs() -> None:
     assert (loss["colour"], loss["code"]) == (0.0, 0.0)
     assert found.low[0] < found.loss[0] < found.high[0]
     assert (found.rows, found.repeats, found.left) == (1000, 5, 0)
-    again = permutation_importance(judged, encoder, predict, cost)
+    again = permutation_importance(judged, encoder.places(), predict, cost)
     assert again is not None
     assert (again.loss == found.loss).all()
     assert max(calls) <= 8192
@@ -71,10 +71,10 @@ def test_time_bounds_rows_then_repeats_then_columns() -> None:
     def cost(outputs: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float64]:
         return np.abs(outputs - judged.matrix[rows, 0]).astype(np.float64)
 
-    none = permutation_importance(judged, encoder, predict, cost, seconds=0.0)
+    none = permutation_importance(judged, encoder.places(), predict, cost, seconds=0.0)
     assert none is not None
     assert (none.rows, none.repeats, len(none.names), none.left) == (50, 1, 1, 42)
-    whole = permutation_importance(judged, encoder, predict, cost, seconds=60.0)
+    whole = permutation_importance(judged, encoder.places(), predict, cost, seconds=60.0)
     assert whole is not None
     assert (whole.rows, whole.repeats, whole.left) == (400, 5, 0)
 
@@ -83,4 +83,4 @@ def test_a_single_row_cannot_be_shuffled() -> None:
     judged, encoder = judged_table(30)
     one = Judged("test", judged.table.select([0]), judged.matrix[:1], judged.true[:1], judged.true[:1], None,
                  np.zeros(1), {"rmse": 0.0}, [])  # fmt: skip
-    assert permutation_importance(one, encoder, lambda x: x[:, 0], lambda o, r: o) is None
+    assert permutation_importance(one, encoder.places(), lambda x: x[:, 0], lambda o, r: o) is None

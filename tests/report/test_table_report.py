@@ -167,3 +167,20 @@ def test_hostile_names_and_cells_are_only_text(
     page = reported(data, target, epochs=1, hidden=())
     shown = " ".join(clean(number)[:60].split())
     assert shown in " ".join("".join(page.texts).split())
+
+
+def test_images_are_shown_as_images(
+    trained: Callable[..., TableRun], tmp_path: Path, read: Callable[[Path], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_report, "pictures", lambda result: {})
+    table = read_table("digits")
+    points = [name for name in table.names if name != "digit"]
+    for name in points:  # every point varies, so that all 64 are encoded
+        table.columns[name] = (table.columns[name].astype(np.int64) + np.arange(len(table)) % 2).astype(np.float64)
+    result = trained(table, "digit", epochs=20, hidden=(32,))
+    object.__setattr__(result.model.plan, "shape", (8, 8))
+    page = read(write_table_report(tmp_path / "report.html", result))
+    assert page.source.count('class="pixels"') == 1 + 20 + 10  # importance, worst images, a mean of each class
+    assert "Square parts of the image are shuffled among 359 rows" in page.text
+    assert "mean of 7" in page.text
+    assert "pixel_3_4" not in page.text

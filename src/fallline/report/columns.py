@@ -19,21 +19,22 @@ MOST_ROWS, MOST_SHOWN, BINS, TOP = 20_000, 40, 24, 3
 WIDE, HIGH = 150, 34
 
 
-def data_section(prepared: Prepared, notes: Sequence[str]) -> Section:
-    """Rows, target, decisions, and a line for each column."""
+def data_section(prepared: Prepared, notes: Sequence[str], images: str = "") -> Section:
+    """Rows, target, decisions, and a line for each column; or pictures, where the columns are points of images."""
     rows = {name: len(part) for name, part in prepared.parts.items()}
     parts = ", ".join(f"{number:,} for {name}" for name, number in rows.items())
     told = f"{count(sum(rows.values()), 'row')}: {parts}. "
     told += "The table describes the training rows, from which alone all is learnt."
     task = f"{prepared.target} is predicted by {prepared.task}: {prepared.task_reason}."
     head = ("column", "kind", "what is in it", "missing", "different")
-    lines = [_target_line(prepared), *(_line(prepared, info) for info in prepared.infos)]
+    lines = [_target_line(prepared), *(_line(prepared, info) for info in prepared.infos if not images)]
     caption = "The columns"
     rest = lines[MOST_SHOWN:]
     content = [
         paragraph(told, task),
         f'<div class="card">{items(notes)}</div>' if notes else "",
         table(head, lines[:MOST_SHOWN], caption, "columns"),
+        images,
         folded(f"{count(len(rest), 'more column')}", table(head, rest, caption, "columns")) if rest else "",
     ]
     return Section("data", "The data", content, "Data")
@@ -66,7 +67,7 @@ def _content(kind: str, values: Array, column: str, date_format: str | None) -> 
         return ""
     if kind == "date":
         return _dates(present, column, date_format)
-    if kind in ("number", "identifier") and (numbers := _numbers(present)) is not None:
+    if kind in ("number", "identifier", "pixel") and (numbers := _numbers(present)) is not None:
         return _numeric(numbers)
     if kind in ("category", "boolean"):
         return _categories(present)

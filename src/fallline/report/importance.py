@@ -1,14 +1,13 @@
 """Which columns the predictions rest on: how much worse they become when a column is shuffled (Breiman 2001)."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.data.encoders import TableEncoder
 from fallline.report.judged import Judged
 from fallline.report.statistics import interval, resampled
 
@@ -39,7 +38,7 @@ class Importance:
 
 def permutation_importance(
     judged: Judged,
-    encoder: TableEncoder,
+    places: Mapping[str, Array],
     predict: Callable[[Array], Array],
     cost: Callable[[Array, Array], Array],
     seed: int = 0,
@@ -51,7 +50,7 @@ def permutation_importance(
 
     Args:
         judged: the rows.
-        encoder: tells which features are of which column.
+        places: column → which encoded features are its own.
         predict: encoded rows → outputs.
         cost: (outputs, row numbers) → what each row adds to the metric: 1 for a wrong class, or the
             squared error.
@@ -65,7 +64,6 @@ def permutation_importance(
         return None
     chance = np.random.default_rng(seed)
     chosen = chance.permutation(len(judged))[:MOST_ROWS]
-    places = encoder.places()
     rows, repeats, columns = _affordable(judged.matrix[chosen], predict, len(places), seconds)
     chosen = np.sort(chosen[:rows])
     matrix = judged.matrix[chosen]

@@ -1,5 +1,6 @@
 """What the predictions go by, and where they go wrong: importance of columns, the worst-predicted rows."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,8 +18,8 @@ Array = NDArray[Any]
 MOST_BARS, MOST_MORE, WORST, MOST_COLUMNS, CELL = 15, 100, 10, 8, 90
 
 
-def find_importance(result: TableRun, judged: Judged, seconds: float) -> Importance | None:
-    """The importance of each column for the metric that counts, on the rows the model is judged by."""
+def find_importance(result: TableRun, judged: Judged, places: Mapping[str, Array], seconds: float) -> Importance | None:
+    """The importance of each column (or part of an image) for the metric that counts."""
     codec, network = result.prepared.codec, result.model.network
 
     def cost(outputs: Array, rows: Array) -> Array:
@@ -29,7 +30,7 @@ def find_importance(result: TableRun, judged: Judged, seconds: float) -> Importa
     # In units of the largest error, so that squares stay in range.
     size = 1.0 if judged.chances is not None else float(judged.errors.max()) or 1.0
     seed = int(result.run.config.get("seed", 0))
-    found = permutation_importance(judged, result.model.encoder, network.predict, cost, seed, seconds)
+    found = permutation_importance(judged, places, network.predict, cost, seed, seconds)
     if found is None:
         return None
     return replace(found, loss=found.loss * size, low=found.low * size, high=found.high * size)

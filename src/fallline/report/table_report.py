@@ -16,7 +16,8 @@ from fallline.report.course import again_section, network_section, training_sect
 from fallline.report.descent import descent_picture
 from fallline.report.headline import headline
 from fallline.report.html import write_page
-from fallline.report.judged import judge
+from fallline.report.images import image_shape, importance_image, mean_images, patches, worst_images
+from fallline.report.judged import Judged, judge
 from fallline.report.markup import Section, figure, paragraph
 from fallline.report.reasons import find_importance, importance_section, worst_section
 from fallline.report.values import value_section
@@ -50,18 +51,28 @@ def write_table_report(
 
 def _content(result: TableRun, commands: Mapping[str, str], planned: Plan | None) -> tuple[str, list[Section]]:
     """The head of the page, and its sections in reading order: what is asked first stands first."""
-    prepared, judged = result.prepared, judge(result)
+    prepared, judged, shape = result.prepared, judge(result), image_shape(result)
     sections: list[Section] = []
     if judged is not None:
-        found = find_importance(result, judged, SECONDS)
         sections.append(class_section(judged) if judged.chances is not None else value_section(judged))
-        sections += [importance_section(found, judged), worst_section(result, judged, found)]
+        sections += _reasons(result, judged, shape)
     notes = [*prepared.notices, *(info.reason for info in prepared.infos if info.reason)]
-    sections.append(data_section(prepared, notes))
+    sections.append(data_section(prepared, notes, "" if shape is None else mean_images(result, judged, shape)))
     sections += [training_section(result.run), network_section(result, planned)]
     sections += [Section(key, heading, [content]) for key, heading, content in _pictures(result)]
     sections.append(again_section(result, commands))
     return headline(result, judged, alerts(result)), sections
+
+
+def _reasons(result: TableRun, judged: Judged, shape: tuple[int, int] | None) -> list[Section]:
+    """What the predictions go by, and where they are wrong."""
+    encoder = result.model.encoder
+    if shape is not None:
+        parts = patches(shape, len(encoder.feature_names))
+        found = find_importance(result, judged, parts, SECONDS)
+        return [importance_image(found, judged, shape), worst_images(judged, shape)]
+    found = find_importance(result, judged, encoder.places(), SECONDS)
+    return [importance_section(found, judged), worst_section(result, judged, found)]
 
 
 @contextmanager
