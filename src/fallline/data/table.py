@@ -98,14 +98,14 @@ class Table:
         columns = {name: values[index] for name, values in self.columns.items()}
         lines = None if self.lines is None else self.lines[index]
         numbers = np.arange(len(self))[index] if self.numbers is None else self.numbers[index]
-        return Table(columns, self.source, self.notices, lines, self.default_target, numbers)
+        return Table(columns, self.source, self.notices, lines, self.default_target, numbers=numbers)
 
     def drop(self, names: Iterable[str]) -> "Table":
         """The table without the named columns, each of which must exist."""
         gone = {self.resolve_column(name) for name in names}
         columns = {name: values for name, values in self.columns.items() if name not in gone}
         target = None if self.default_target in gone else self.default_target
-        return Table(columns, self.source, self.notices, self.lines, target, self.numbers)
+        return Table(columns, self.source, self.notices, self.lines, target, numbers=self.numbers)
 
     def place(self, row: int) -> str:
         """Where row `row` (from 0) is, for a message: "cars.csv, row 3 (line 4)"."""
