@@ -180,7 +180,9 @@ def test_images_are_shown_as_images(
     result = trained(table, "digit", epochs=20, hidden=(32,))
     object.__setattr__(result.model.plan, "shape", (8, 8))
     page = read(write_table_report(tmp_path / "report.html", result))
-    assert page.source.count('class="pixels"') == 1 + 20 + 10  # importance, worst images, a mean of each class
+    assert (
+        page.source.count('class="pixels"') == 2 + 20 + 10
+    )  # importance and the mean, worst images, a mean of each class
     assert "Square parts of the image are shuffled among 359 rows" in page.text
     assert "mean of 7" in page.text
     assert "pixel_3_4" not in page.text

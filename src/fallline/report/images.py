@@ -59,10 +59,10 @@ def drawn(values: Any, label: str, colour: str = "ink") -> str:
     )
 
 
-def gallery(images: Sequence[tuple[str, str]]) -> str:
+def gallery(images: Sequence[tuple[str, str]], kind: str = "") -> str:
     """Images with words below them."""
     parts = "\n".join(f"<figure>{svg}<figcaption>{text(words)}</figcaption></figure>" for svg, words in images)
-    return f'<div class="card gallery">\n{parts}\n</div>'
+    return f'<div class="card gallery{f" {kind}" if kind else ""}">\n{parts}\n</div>'
 
 
 def worst_images(judged: Judged, shape: Shape) -> Section:
@@ -78,10 +78,11 @@ def worst_images(judged: Judged, shape: Shape) -> Section:
 def _words(judged: Judged, row: int) -> str:
     place = (row if judged.table.numbers is None else int(judged.table.numbers[row])) + 1
     if judged.chances is None:
-        return f"true {plain(float(judged.true[row]))}, predicted {plain(float(judged.predicted[row]))} · row {place:,}"
+        return f"true {plain(float(judged.true[row]))}, predicted {plain(float(judged.predicted[row]))}, row {place:,}"
     true, given = int(judged.true[row]), int(judged.predicted[row])
     sure = percent(float(judged.chances[row, given]))
-    return f"true {judged.classes[true]}, predicted {judged.classes[given]} ({sure}) · row {place:,}"
+    taken = f", taken for {judged.classes[given]}" if given != true else ""
+    return f"{judged.classes[true]}{taken} ({sure}), row {place:,}"
 
 
 def importance_image(found: Importance | None, judged: Judged, shape: Shape) -> Section:
@@ -100,7 +101,11 @@ def importance_image(found: Importance | None, judged: Judged, shape: Shape) -> 
         f"without it; the darkest costs {unit}."
     )
     picture = drawn(values, "the parts of the image by importance", "blue")
-    content = [paragraph(told), gallery([(picture, "importance")])]
+    mean = drawn(_grey(judged.matrix.mean(axis=0, dtype=np.float64), shape), "the mean of all images")
+    content = [
+        paragraph(told),
+        gallery([(picture, "importance"), (mean, "the mean of all images, to compare")], "large"),
+    ]
     return Section("importance", "What the predictions go by", content, "Parts that matter")
 
 
