@@ -44,7 +44,8 @@ def test_penguins_from_end_to_end(
         "ROC: area under the curve",        "Calibration: are the chances true?",
         "bill_length_mm", "Learning rate",
         "multiply-adds per step", "predicted",
-        "fallline train penguins", "hash of the weights", "kept: epoch", "344 rows: 69 for test",
+        "fallline train penguins", "hash of the weights", "kept: epoch",
+        "344 rows: 220 for training, 55 for validation, 69 for test",
     ):  # fmt: skip
         assert told.replace("_", "_ ") in page.text.replace("_", "_ ").replace("_  ", "_ "), told
     assert page.source.count("<svg") == 6 + 2 + 4  # charts, pictures, and a histogram for each column of numbers

@@ -57,9 +57,15 @@ class Chart:
                 shown = _tick(value, "x" in percent)
                 place = min(self.x(value), WIDTH - 4 - width_of(shown, 11.5) / 2)
                 picture.text(place, self.bottom + 17, shown, colour="muted", size=11.5, anchor="middle")
-        picture.text((LEFT + WIDTH - RIGHT) / 2, self.bottom + 36, below, colour="muted", anchor="middle")
+        picture.text(
+            (LEFT + WIDTH - RIGHT) / 2,
+            self.bottom + 36,
+            shortened(below, WIDTH - LEFT),
+            colour="muted",
+            anchor="middle",
+        )
         if beside:
-            picture.text(16, self.top - 9, f"↑ {beside}", colour="muted")
+            picture.text(16, self.top - 9, shortened(f"↑ {beside}", WIDTH - 32), colour="muted")
 
     def place(self, x: float, y: float) -> Point:
         """The pixels of a point; what lies outside the axes is drawn at their edge."""

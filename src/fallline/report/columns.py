@@ -17,12 +17,13 @@ from fallline.tables.prepare import Prepared
 Array = NDArray[Any]
 MOST_ROWS, MOST_SHOWN, BINS, TOP = 20_000, 40, 24, 3
 WIDE, HIGH = 150, 34
+PARTS = ("training", "validation", "test")
 
 
 def data_section(prepared: Prepared, notes: Sequence[str], images: str = "") -> Section:
     """Rows, target, decisions, and a line for each column; or pictures, where the columns are points of images."""
-    rows = {name: len(part) for name, part in prepared.parts.items()}
-    parts = ", ".join(f"{number:,} for {name}" for name, number in rows.items())
+    rows = {part: len(prepared.parts[part]) for part in PARTS if part in prepared.parts}
+    parts = ", ".join(f"{number:,} for {part}" for part, number in rows.items())
     told = f"{count(sum(rows.values()), 'row')}: {parts}. "
     told += "The table describes the training rows, from which alone all is learnt."
     task = f"{prepared.target} is predicted by {prepared.task}: {prepared.task_reason}."
@@ -126,7 +127,7 @@ def _categories(present: Array) -> Markup:
     order = np.argsort(-counts, kind="stable")
     parts = "".join(f'<i style="flex:{counts[k]}"></i>' for k in order[:5])
     told = ", ".join(f"{shown(labels[k], 30)} ({percent(counts[k] / len(present))})" for k in order[:TOP])
-    more = f" and {count(len(labels) - TOP, 'more')}".replace("mores", "more") if len(labels) > TOP else ""
+    more = f" and {len(labels) - TOP:,} more" if len(labels) > TOP else ""
     rest = len(present) - int(counts[order[:5]].sum())
     last = f'<i style="flex:{rest};background:var(--hair);opacity:1"></i>' if rest else ""
     return _beside(f'<span class="parts" aria-hidden="true">{parts}{last}</span>', told + more)

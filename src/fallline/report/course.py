@@ -14,7 +14,7 @@ from fallline.training.plan import Plan
 from fallline.training.run import Run
 
 _OF_TRAINING, _OF_VALIDATION = "train_", "validation_"
-MOST_TENSORS, MOST_KERNELS = 12, 12
+MOST_KERNELS = 12
 
 
 def training_section(run: Run) -> Section:

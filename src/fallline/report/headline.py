@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fallline.report.judged import Judged
-from fallline.report.markup import bar, items, name, paragraph, text
+from fallline.report.markup import bar, items, name, paragraph, shown, text
 from fallline.report.words import count, duration, metric_name, metric_value, percent, plain
 from fallline.tables.baseline import Baseline, baseline
 from fallline.tables.train import TableRun
@@ -55,8 +55,7 @@ def _no_score(result: TableRun) -> str:
 
 def _score(judged: Judged, simple: Baseline) -> str:
     """The score in large letters, and bars that compare it with the simplest answer."""
-    shown = metric_value(judged.metric, judged.score)
-    number, _, unit = shown.partition(" ")
+    number, _, unit = metric_value(judged.metric, judged.score).partition(" ")
     big = f'<p class="big">{text(number)}{f"<span class=unit>{text(unit)}</span>" if unit else ""}</p>'
     span = judged.interval()
     between = ""
@@ -79,7 +78,7 @@ def _versus(judged: Judged, simple: Baseline, span: tuple[float, float] | None) 
     low, high = (None, None) if span is None else (span[0] / reach, span[1] / reach)
     lines = [
         ("this network", bar(judged.score / reach, low, high), metric_value(judged.metric, judged.score)),
-        (simple.words, bar(simple.score / reach, kind="plain"), metric_value(judged.metric, simple.score)),
+        (shown(simple.words, 40), bar(simple.score / reach, kind="plain"), metric_value(judged.metric, simple.score)),
     ]
     cells = "\n".join(
         f"<div><span>{text(who)}</span>{drawn.html}<b>{text(value)}</b></div>" for who, drawn, value in lines
@@ -90,21 +89,17 @@ def _versus(judged: Judged, simple: Baseline, span: tuple[float, float] | None) 
 def _told(judged: Judged, simple: Baseline) -> str:
     """The comparison in a sentence."""
     if judged.chances is not None:
-        right = round(judged.score * len(judged))
-        told = f"Right for {right:,} of {count(len(judged), 'row')}; {simple.words} is right for "
-        told += f"{round(simple.score * len(judged)):,}."
-        worse, of = 1.0 - judged.score, 1.0 - simple.score
-        mistakes = "mistakes"
+        right, simply = (round(score * len(judged)) for score in (judged.score, simple.score))
+        told = f"Right for {right:,} of {count(len(judged), 'row')}; {shown(simple.words, 60)} is right for {simply:,}."
+        wrong, without, less = 1.0 - judged.score, 1.0 - simple.score, "{} fewer mistakes"
     else:
         told = f"Half of the predictions are within ±{plain(float(np.median(judged.errors)))} of the truth."
-        worse, of, mistakes = judged.score, simple.score, "the error"
-    if not of > 0 or not math.isfinite(of):
+        wrong, without, less = judged.score, simple.score, "The error is {} smaller"
+    if not without > 0 or not math.isfinite(without):
         return told
-    cut = 1.0 - worse / of
-    if cut <= 0:
+    if wrong >= without:
         return f"{told} The network is no better than the simplest answer."
-    made = f"{percent(cut)} fewer {mistakes}" if mistakes == "mistakes" else f"The error is {percent(cut)} smaller"
-    return f"{told} {made} than with the simplest answer."
+    return f"{told} {less.format(percent(1.0 - wrong / without))} than with the simplest answer."
 
 
 def _tiles(result: TableRun, judged: Judged | None) -> str:
@@ -126,6 +121,6 @@ def _warnings(alerts: Sequence[str]) -> str:
     if not alerts:
         return ""
     more = len(alerts) - MOST_ALERTS
-    shown = [*alerts[:MOST_ALERTS], *([f"… and {more} more, below under The data"] if more > 0 else [])]
-    inside = paragraph(shown[0]) if len(shown) == 1 else items(shown)
+    told = [*alerts[:MOST_ALERTS], *([f"… and {more} more, below under The data"] if more > 0 else [])]
+    inside = paragraph(told[0]) if len(told) == 1 else items(told)
     return f'<div class="alert" role="note"><strong>Worth knowing first</strong>{inside}</div>'
