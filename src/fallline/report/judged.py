@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.data.table import Table
-from fallline.data.targets import ClassTarget
+from fallline.data.targets import ClassTarget, target_numbers
 from fallline.report.statistics import interval, resampled, wilson
-from fallline.tables.baseline import target_numbers
 from fallline.tables.train import TableRun
 from fallline.training.metrics import probabilities
 
@@ -86,7 +85,7 @@ def judge(result: TableRun) -> Judged | None:
         errors = -np.log(np.maximum(chances[np.arange(len(true)), true], SMALLEST))
         labels = [str(label) for label in codec.classes]
         return Judged(part, table, matrix, true, chances.argmax(axis=1), chances, errors, scores, labels)
-    true, predicted = target_numbers(table.column(codec.name)), codec.decode(outputs)
+    values, predicted = target_numbers(table.column(codec.name), codec.name), codec.decode(outputs)
     with np.errstate(over="ignore"):
-        errors = np.abs(predicted - true)
-    return Judged(part, table, matrix, true, predicted, None, errors, scores, [])
+        errors = np.abs(predicted - values)
+    return Judged(part, table, matrix, values, predicted, None, errors, scores, [])

@@ -19,7 +19,7 @@ NAMES = {"lr": "learning_rate", "batch": "batch_size"}
 """Options of the command line that `TableOptions` calls otherwise."""
 PLAIN = (
     "task", "hidden", "activation", "dropout", "optimizer", "lr", "schedule", "batch", "epochs", "patience",
-    "class_weight", "weight_column", "seed", "threads", "shards",
+    "class_weight", "weight_column", "time_column", "target_scale", "seed", "threads", "shards",
 )  # fmt: skip
 FILES = ("validation", "test_file", "init_model")
 
@@ -107,7 +107,7 @@ def data_of_run(stored: StoredRun) -> Given:
     """
     prepared, _ = prepared_again(stored)
     x, y = prepared.matrices["training"]
-    return Given(x, y, prepared.weights, prepared.matrices["validation"])
+    return Given(x, y, prepared.weights, prepared.validation)
 
 
 def began_with(stored: StoredRun) -> TableModel:

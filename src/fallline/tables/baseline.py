@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fallline.data.table import Column
-from fallline.data.targets import ClassTarget
+from fallline.data.targets import ClassTarget, target_numbers
 from fallline.tables.prepare import Prepared
 from fallline.training.metrics import METRICS
 
@@ -30,12 +29,7 @@ def baseline(prepared: Prepared, part: str = "test") -> Baseline:
         common = int(np.bincount(prepared.matrices["training"][1]).argmax())
         share = float(np.mean(prepared.matrices[part][1] == common))
         return Baseline(f"always {codec.classes[common]!r}", share)
-    mean = target_numbers(prepared.parts["training"].column(codec.name)).mean()
-    true = target_numbers(prepared.parts[part].column(codec.name))
+    mean = target_numbers(prepared.parts["training"].column(codec.name), codec.name).mean()
+    true = target_numbers(prepared.parts[part].column(codec.name), codec.name)
     with np.errstate(over="ignore"):
         return Baseline("always the mean", METRICS["rmse"](np.full(len(true), mean), true))
-
-
-def target_numbers(values: Column) -> Column:
-    """A target of numbers as float64, where its cells may be text."""
-    return np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)

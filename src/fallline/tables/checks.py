@@ -39,9 +39,17 @@ def require_training_rows(training: Table) -> None:
         )
 
 
-def row_weights(training: Table, column: str) -> NDArray[np.float64]:
-    """The weights of the training rows, from a column: finite, 0 or more, not all 0."""
-    values = training.column(column)
+def judging_weights(validation: Table | None, column: str | None) -> NDArray[np.float64] | None:
+    """The weights of the validation rows; None where there are none, or all are 0 and so tell nothing."""
+    if validation is None or column is None or column not in validation:
+        return None
+    weights = row_weights(validation, column, all_zero=True)
+    return weights if weights.any() else None
+
+
+def row_weights(part: Table, column: str, all_zero: bool = False) -> NDArray[np.float64]:
+    """The weights of some rows, from a column: finite, 0 or more, not all 0 unless that is allowed."""
+    values = part.column(column)
     need = f"the weight column {column!r} must hold a finite number of 0 or more in every row"
     if values.dtype.kind not in "fiub":
         raise DataError(f"{need}; it holds {'text' if values.dtype.kind == 'O' else 'dates'}. Choose another column.")
@@ -49,7 +57,7 @@ def row_weights(training: Table, column: str) -> NDArray[np.float64]:
     bad = ~(np.isfinite(weights) & (weights >= 0.0))
     if bad.any():
         row = int(np.argmax(bad))
-        raise DataError(f"{training.place(row)}: {need}, found {weights[row]:g}. Correct it, or leave that row out.")
-    if not weights.any():
+        raise DataError(f"{part.place(row)}: {need}, found {weights[row]:g}. Correct it, or leave that row out.")
+    if not weights.any() and not all_zero:
         raise DataError(f"{need}; all of them are 0, so that no row counts. Choose another column.")
     return weights
