@@ -69,7 +69,10 @@ def importance_section(found: Importance | None, judged: Judged) -> Section:
 
 def _bar_row(found: Importance, k: int, reach: float, shares: bool) -> tuple[Any, ...]:
     loss, low, high = (float(values[k]) for values in (found.loss, found.low, found.high))
-    said = [f"{100 * value:.1f}".replace("-", "−") if shares else plain(value) for value in (loss, low, high)]
+    said = [
+        f"{round(100 * value, 1) + 0.0:.1f}".replace("-", "−") if shares else plain(value)
+        for value in (loss, low, high)
+    ]
     return (
         name(found.names[k]),
         bar(loss / reach, low / reach, high / reach),
