@@ -27,10 +27,13 @@ def judged_table(rows: int, width: int = 0) -> tuple[Judged, TableEncoder]:
 
 
 def test_every_feature_belongs_to_one_column() -> None:
-    judged, encoder = judged_table(200)
+    table = judged_table(200)[0].table
+    told = np.array([f"some words about row {k}, and {k * k} more" for k in range(200)], dtype=object)
+    table = Table({**table.columns, "text": told, "day": np.arange("2020-01-01", "2020-07-19", dtype="M8[D]")})
+    encoder = TableEncoder.fit(table, describe_columns(table))
     places = encoder.places()
     assert list(places) == encoder.source_columns
-    assert sorted(np.concatenate(list(places.values()))) == list(range(judged.matrix.shape[1]))
+    assert sorted(np.concatenate(list(places.values()))) == list(range(encoder.transform(table).shape[1]))
     names = encoder.feature_names
     for column, features in places.items():
         assert all(names[feature].startswith(column) for feature in features)

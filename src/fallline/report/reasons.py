@@ -87,13 +87,14 @@ def worst_section(result: TableRun, judged: Judged, found: Importance | None) ->
     encoder = result.model.encoder
     by_importance = [] if found is None else found.names
     columns = list(dict.fromkeys([*by_importance, *encoder.source_columns]))[:MOST_COLUMNS]
+    longest = max(CELL, 5 * CELL // len(columns))  # few columns have room for longer texts
     where = "row" if judged.table.lines is None else "line"
     head: list[str | Markup] = [where, *_judgement_head(judged), *(name(column, 40) for column in columns)]
     rows = [
         (
             _place(judged, int(row)),
             *_judgement(judged, int(row)),
-            *(shown(judged.table.column(column)[row], CELL) for column in columns),
+            *(shown(judged.table.column(column)[row], longest) for column in columns),
         )
         for row in order
     ]
