@@ -37,10 +37,11 @@ def test_an_unknown_column_is_told_with_the_nearest(table: Table, spec: str, sen
     assert str(problem.value) == sentence
 
 
-def test_selected_rows_keep_their_lines(table: Table) -> None:
+def test_selected_rows_keep_their_places(table: Table) -> None:
     part = table.select([2, 0])
     assert part.column("bill").tolist() == [3.0, 1.0]
-    assert part.place(0) == "birds.csv, row 1 (line 5)"
+    assert part.place(0) == "birds.csv, row 3 (line 5)"
+    assert part.select([True, False]).drop(["bill"]).place(0) == "birds.csv, row 3 (line 5)"
     assert len(table.select([])) == 0
     assert len(table.select(np.array([True, False, True]))) == 2
 

@@ -1,7 +1,6 @@
 """report.html: whole, safe against what data may hold, and complete."""
 
-import re
-from html.parser import HTMLParser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,135 +9,101 @@ import pytest
 
 import fallline as fl
 from fallline.report.curves import curve_picture, scatter_picture
-from fallline.report.html import write_report
-
-VOID = {"meta", "br", "rect", "path", "circle", "use"}
-
-
-class Balance(HTMLParser):
-    """Checks that every element that opens closes, and keeps the texts."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.texts: list[str] = []
-        self.tags: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: Any) -> None:
-        self.tags.append(tag)
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: Any) -> None:
-        self.tags.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
+from fallline.report.html import write_page
+from fallline.report.markup import (
+    Markup,
+    Section,
+    bar,
+    commands,
+    definitions,
+    figures,
+    folded,
+    items,
+    name,
+    paragraph,
+    shown,
+    table,
+    text,
+)
 
 
-HISTORY = {
-    "loss": [1.0, 0.6, 0.4],
-    "validation_loss": [1.1, 0.7, 0.8],
-    "validation_accuracy": [0.5, 0.8, 0.7],
-    "learning_rate": [0.1, 0.1, 0.1],
-    "seconds": [0.1, 0.1, 0.1],
-    "train_loss": [0.39],
-}
+def test_sections_are_listed_and_linked(tmp_path: Path, read: Callable[[Path], Any]) -> None:
+    sections = [
+        Section("one", "First", ["<p>a</p>"], "One"),
+        Section("none", "Without content", ["", ""], "None"),
+        Section("two", "Second & last", ["<p>b</p>", "", "<p>c</p>"], "Two"),
+        Section("three", "", ["<p>not listed</p>"]),
+    ]
+    path = tmp_path / "report.html"
+    write_page(path, title="A <title>", header="<h1>T</h1>", sections=sections, footer="The end.")
+    page = read(path)
+    assert page.headings() == ["First", "Second &amp; last"]
+    assert page.links == ["content", "one", "two"]
+    assert "A <title>" in page.texts
+    assert "The end." in page.texts
+    for rule in ("prefers-color-scheme: dark", "@media print", "prefers-reduced-motion"):
+        assert rule in page.source
 
 
-def written(folder: Path, **change: Any) -> tuple[str, Balance]:
-    path = folder / "report.html"
-    given: dict[str, Any] = {"title": "T", "summary": [("task", "classification")], "history": {}, "pictures": {}}
-    write_report(path, **(given | change))
-    text = path.read_text(encoding="utf-8")
-    page = Balance()
-    page.feed(text)
-    assert page.open == []
-    return text, page
-
-
-def test_everything_that_is_given_is_shown(tmp_path: Path) -> None:
-    text, page = written(
-        tmp_path,
-        history=HISTORY,
-        best_epoch=1,
-        pictures={"The pass": '<svg xmlns="http://www.w3.org/2000/svg"><circle r="1"/></svg>'},
-        notes=["Column a was dropped."],
-        tables={"Columns": (["name", "kept"], [["a", 12], ["b", 0.25]])},
-        confusion=(["no", "yes"], np.array([[8, 2], [0, 5]])),
-        scatter=(np.arange(4.0), np.arange(4.0) + 0.5),
-        commands=["fallline train a.csv --target b"],
-    )
-    headings = re.findall("<h2>(.*?)</h2>", text)
-    assert headings == [
-        "How the training went", "How well it predicts", "The pass", "Columns", "About the data", "How to reproduce",
-    ]  # fmt: skip
-    for told in ("classification", "Loss", "Accuracy", "best: epoch 2", "Column a was dropped.", "0.25"):
-        assert told in page.texts
-    assert "fallline train a.csv --target b" in page.texts
-    assert '<td style="--share:0.800">8</td>' in text
-    assert page.tags.count("svg") == 4  # two charts of curves, the scatter, the picture
-
-
-def test_what_is_not_given_leaves_no_gap(tmp_path: Path) -> None:
-    text, _ = written(tmp_path)
-    assert "<h2>" not in text
-    assert "<svg" not in text
-
-
-def test_names_from_the_data_run_nothing(tmp_path: Path) -> None:
+def test_names_from_the_data_are_text(tmp_path: Path, read: Callable[[Path], Any]) -> None:
     evil = '<script>alert("x")</script>'
-    text, page = written(
-        tmp_path,
-        title=evil,
-        summary=[(evil, evil)],
-        history={evil: [1.0, 2.0]},
-        notes=[evil],
-        tables={evil: ([evil], [[evil]])},
-        confusion=([evil, "b"], np.eye(2, dtype=int)),
-        commands=[evil],
-    )
-    assert "script" not in page.tags
-    assert text.count("&lt;script&gt;") >= 9
-
-
-def test_nothing_is_fetched(tmp_path: Path) -> None:
-    text, page = written(tmp_path, history=HISTORY)
-    outside = set(re.findall(r"https?://[^\"' <]+", text))
-    assert outside == {"http://www.w3.org/2000/svg"}  # a name, not an address
-    assert not {"link", "script", "img", "iframe"} & set(page.tags)
-    assert "default-src 'none'" in text
-    assert "prefers-color-scheme" in text
-
-
-def test_a_run_makes_a_report(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(40, 3)), rng.integers(0, 2, 40)
-    net = fl.nn.Sequential(fl.nn.Linear(3, 2), seed=0)
-    run = fl.fit(net, x, y, epochs=3, validation=0.25, metrics=("accuracy",))
-    _, page = written(tmp_path, history=run.history, best_epoch=run.best_epoch)
-    assert {"training", "validation"} <= set(page.texts)
+    content = [
+        paragraph(evil),
+        definitions([(evil, evil)]),
+        table([evil, name(evil)], [[evil, 1]], evil),
+        items([evil]),
+        folded(evil, "<p></p>"),
+        commands({evil: evil}),
+        figures([curve_picture("c", evil, {evil: [1.0, 2.0], "b": [1.0, 2.0]})]),
+    ]
+    path = tmp_path / "report.html"
+    write_page(path, title=evil, header="", sections=[Section("s", evil, content, evil)] * 1, footer=evil)
+    page = read(path)
+    assert page.source.count("&lt;script&gt;") >= 14
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("value", "words"),
     [
-        ({"confusion": (["a", "b"], np.eye(3))}, r"matrix of 2 classes must have shape \(2, 2\), found \(3, 3\)"),
-        ({"scatter": ([1.0], [1.0, 2.0])}, r"scatter has 1 true values but 2 predicted ones"),
+        (None, "–"),
+        (float("nan"), "–"),
+        (np.float64(0.1), "0.1"),
+        (-1234.5, "−1234.5"),
+        (np.int64(2014), "2014"),
+        (np.datetime64("2024-05-01T00:00:00"), "2024-05-01"),
+        (np.datetime64("NaT"), "–"),
+        ("x" * 300, "x" * 159 + "…"),
+        ("", ""),
     ],
 )
-def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, given: dict[str, Any], says: str) -> None:
-    with pytest.raises(fl.ShapeError, match=says):
-        written(tmp_path, **given)
-    assert list(tmp_path.iterdir()) == []
+def test_cells_are_written_for_readers(value: Any, words: str) -> None:
+    assert shown(value) == words
+
+
+def test_what_no_page_can_show_is_replaced() -> None:
+    assert text("a\x00b\ud800c<") == "a\ufffdb\ufffdc&lt;"
+    assert text("95 % of 3 %") == "95\u00a0% of 3\u00a0%"
+    assert name("a_b").html == "a_<wbr>b"
+
+
+def test_numbers_stand_at_the_right() -> None:
+    made = table(["a", "b", "c", "d"], [["x", 1234, True, Markup("5", number=True)]], "A caption")
+    assert '<td class="number">1,234</td>' in made
+    assert "<td>True</td>" in made
+    assert made.count('class="number"') == 4  # two numbers and their headings
+    assert "<caption>A caption</caption>" in made
+    assert table(["a"], [], "nothing") == ""
+
+
+def test_bars_stay_in_their_cell() -> None:
+    assert "width:100.00%" in bar(3.0).html
+    assert "width:0.00%" in bar(-1.0).html
+    assert "left:0.00%;width:50.00%" in bar(0.2, -0.5, 0.5).html
 
 
 def test_a_missing_folder_is_said(tmp_path: Path) -> None:
     with pytest.raises(fl.ModelFileError, match=r"cannot write .*report\.html"):
-        written(tmp_path / "gone")
+        write_page(tmp_path / "gone" / "report.html", title="", header="", sections=[])
 
 
 def test_curves_with_gaps_and_lone_points_are_drawn() -> None:
@@ -146,6 +111,28 @@ def test_curves_with_gaps_and_lone_points_are_drawn() -> None:
     assert svg.count("<circle") == 2  # the lone first point of each
     assert "NaN" not in svg.partition("</desc>")[2]
     assert "nan" not in svg.partition("</desc>")[2]
+
+
+def test_the_kept_epoch_is_marked_where_there_is_room() -> None:
+    falling = [1.0 / (k + 1) for k in range(40)]
+    for curve in (falling, falling[::-1]):
+        svg = curve_picture("c", "Loss", {"training": curve}, best_epoch=35)
+        assert ">kept: epoch 36</text>" in svg
+    assert "kept" not in curve_picture("c", "Loss", {"training": falling}, best_epoch=99)
+
+
+def test_steep_losses_are_drawn_by_factors() -> None:
+    svg = curve_picture("c", "Loss", {"training": [1000.0, 10.0, 0.1]}, logarithmic=True)
+    assert all(f">{tick}</text>" in svg for tick in ("0.1", "1", "10", "100", "1000"))
+    flat = curve_picture("c", "Loss", {"training": [2.0, 1.0]}, logarithmic=True)
+    assert ">1.5</text>" in flat or ">1.6</text>" in flat
+
+
+def test_long_trainings_are_thinned_with_their_last_epoch() -> None:
+    svg = curve_picture("c", "Loss", {"training": list(range(10_000))})
+    line = next(part for part in svg.split('d="M')[1:] if part.count("L") > 10)
+    assert line.partition('"')[0].count("L") < 420
+    assert ">10k</text>" in svg
 
 
 def test_many_rows_are_thinned_and_it_says_so() -> None:

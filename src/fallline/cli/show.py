@@ -11,6 +11,12 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from fallline.report.words import count, duration, metric_name, metric_value, size
+
+__all__ = [
+    "command", "console", "count", "duration", "metric_name", "metric_value", "print_grid", "print_listing",
+    "print_next", "print_table", "program", "size",
+]  # fmt: skip
 INDENT = 12
 
 
@@ -39,37 +45,6 @@ def _on_path(program: Path) -> bool:
 def command(*words: Any) -> str:
     """A command line that works when pasted."""
     return " ".join([program(), *(shlex.quote(str(word)) for word in words)])
-
-
-def count(number: int, one: str, many: str | None = None) -> str:
-    """A number with its noun: 1 row, 344 rows, 1,234 rows."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def size(numbers: float) -> str:
-    """Bytes as people say them."""
-    for unit in ("bytes", "kB", "MB"):
-        if numbers < 1000:
-            return f"{numbers:.0f} {unit}" if unit == "bytes" else f"{numbers:.3g} {unit}"
-        numbers /= 1000
-    return f"{numbers:.3g} GB"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them."""
-    if seconds < 0.1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 90:
-        return f"{seconds:.1f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
-
-
-def metric_value(name: str, value: float) -> str:
-    """A score with the digits that mean something."""
-    if name in ("accuracy", "balanced_accuracy"):
-        return f"{100 * value:.1f} %"
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
 def print_listing(console: Console, rows: Sequence[tuple[str, str]]) -> None:

@@ -89,6 +89,8 @@ class TrainJob:
         settle_rate(prepared, options)
         if not self.silent:
             self._show(table, prepared, options)
+        else:
+            self.planned = plan_table(prepared, options)  # the report tells it
         known = None if self.again is None or self.branch is not None else self.again.made_by
         about = self._about(prepared) if known is None else dict(known)
         view = Silent() if self.silent else Terminal() if self.console.is_terminal else Silent()
@@ -188,8 +190,9 @@ class TrainJob:
         from fallline.report.table_report import write_table_report
 
         run, prepared = result.run, result.prepared
-        notes = [*prepared.notices, *(info.reason for info in prepared.infos if info.reason)]
-        report = write_table_report(self.folder / "report.html", result, notes, self.command)
+        stopped = run.stopped == "interrupted"
+        lines = train_text.report_commands(self.command, self.data, self.given, self.folder, stopped)
+        report = write_table_report(self.folder / "report.html", result, lines, self.planned)
         why = STOPPED.get(run.stopped, run.stopped).format(patience=prepared.patience)
         kept = "" if run.best_epoch is None else f"; the weights of epoch {run.best_epoch + 1} were kept"
         metric, model = prepared.metric, self.folder / "model.safetensors"
@@ -197,7 +200,7 @@ class TrainJob:
         rows = [
             ("trained", f"{train_text.trained(prepared, self.planned, run)}: {why}{kept}"),
             ("test", test),
-            ("validation", f"{metric} {show.metric_value(metric, result.validation_scores[metric])}"),
+            ("validation", f"{show.metric_name(metric)} {show.metric_value(metric, result.validation_scores[metric])}"),
             ("model", str(model)),
             ("report", str(report)),
             ("run", str(self.folder)),

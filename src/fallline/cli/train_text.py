@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,9 +11,9 @@ from fallline.cli import show
 from fallline.data.spelling import is_missing
 from fallline.data.table import Table
 from fallline.data.targets import ClassTarget
+from fallline.tables.baseline import baseline as simplest
 from fallline.tables.prepare import Prepared
 from fallline.tables.train import predicted_seconds
-from fallline.training.metrics import METRICS
 from fallline.training.plan import Plan
 from fallline.training.run import Run
 from fallline.training.run_reader import StoredRun
@@ -111,6 +112,21 @@ def _predicted(prepared: Prepared, planned: Plan, epochs: int) -> str:
     return show.duration(predicted_seconds(prepared, planned, epochs))
 
 
+def report_commands(again: str, data: str, given: Mapping[str, Any], folder: Path, interrupted: bool) -> dict[str, str]:
+    """What can be done with a run → the command line that does it, for its report."""
+    model = str(folder / "model.safetensors")
+    lines = {"Go on where it was interrupted": show.command("train", "--resume", folder)} if interrupted else {}
+    return lines | {
+        "Predict with it, on this file or another one with the same columns": show.command(
+            "predict", model, data, *(["--no-header"] if given["no_header"] else [])
+        ),
+        "Train the same network again": again,
+        "Compute this run again, and compare every loss and every hash with what was recorded": show.command(
+            "verify", folder
+        ),
+    }
+
+
 def _shortened(word: str, texts: list[str], of: str) -> Lines:
     lines = [(word, text) for text in texts[:MOST_NOTES]]
     if len(texts) > MOST_NOTES:
@@ -151,18 +167,12 @@ def _mean(prepared: Prepared) -> float:
 
 def baseline(prepared: Prepared) -> str:
     """What the simplest answer would score on the test rows."""
-    codec, target = prepared.codec, prepared.target
-    if isinstance(codec, ClassTarget):
-        common = int(np.bincount(prepared.matrices["training"][1]).argmax())
-        share = float(np.mean(prepared.matrices["test"][1] == common))
-        return f"always {codec.classes[common]!r} would give {100 * share:.1f} %"
-    test = prepared.parts["test"].column(target)
-    error = METRICS["rmse"](np.full(len(test), _mean(prepared)), test.astype(np.float64))
-    return f"always the mean would give {show.metric_value('rmse', error)}"
+    simple = simplest(prepared)
+    return f"{simple.words} would give {show.metric_value(prepared.metric, simple.score)}"
 
 
 def score_line(scores: Mapping[str, float], rows: int, baseline: str) -> str:
     """All metrics on the test rows, beside what the simplest answer would reach."""
-    known = {name.replace("_", " "): show.metric_value(name, v) for name, v in scores.items() if math.isfinite(v)}
+    known = {show.metric_name(name): show.metric_value(name, v) for name, v in scores.items() if math.isfinite(v)}
     shown = ", ".join(f"{name} {value}" for name, value in known.items())
     return f"{shown} on {show.count(rows, 'row')}; {baseline}"

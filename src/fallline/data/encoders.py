@@ -109,6 +109,14 @@ class TableEncoder:
             begin = end
         return matrix
 
+    def places(self) -> dict[str, NDArray[np.int64]]:
+        """Which columns of the matrix each source column fills."""
+        begin, found = 0, {}
+        for encoder in (*self._dense, *self._coded):
+            found[encoder.name] = np.arange(begin, begin + len(encoder.features))
+            begin += len(encoder.features)
+        return {name: found[name] for name in self.source_columns}
+
     def to_json(self) -> dict[str, Any]:
         """What `from_json` needs, of plain JSON values; `json.dumps` keeps every bit of the floats."""
         columns = [{"kind": encoder.kind, **encoder.to_json()} for encoder in self.encoders]

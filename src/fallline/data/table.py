@@ -23,6 +23,7 @@ class Table:
         notices: what a person should be told about the reading of it.
         lines: for each row the line in the file (from 1) where it begins, where that is known.
         default_target: the column that this data set is usually asked about, if it knows one.
+        numbers: for each row its number (from 0) in the source, where the table is a part of it.
     """
 
     def __init__(
@@ -32,12 +33,14 @@ class Table:
         notices: Iterable[str] = (),
         lines: NDArray[np.int64] | None = None,
         default_target: str | None = None,
+        numbers: NDArray[np.int64] | None = None,
     ) -> None:
         self.columns: dict[str, Column] = dict(columns)
         self.source = source
         self.notices: list[str] = list(notices)
         self.lines = lines
         self.default_target = default_target
+        self.numbers = numbers
         lengths = {len(values) for values in self.columns.values()}
         if len(lengths) > 1:
             shown = ", ".join(f"{name!r} has {len(values)}" for name, values in list(self.columns.items())[:5])
@@ -94,16 +97,18 @@ class Table:
             index = index.astype(np.int64)
         columns = {name: values[index] for name, values in self.columns.items()}
         lines = None if self.lines is None else self.lines[index]
-        return Table(columns, self.source, self.notices, lines, self.default_target)
+        numbers = np.arange(len(self))[index] if self.numbers is None else self.numbers[index]
+        return Table(columns, self.source, self.notices, lines, self.default_target, numbers=numbers)
 
     def drop(self, names: Iterable[str]) -> "Table":
         """The table without the named columns, each of which must exist."""
         gone = {self.resolve_column(name) for name in names}
         columns = {name: values for name, values in self.columns.items() if name not in gone}
         target = None if self.default_target in gone else self.default_target
-        return Table(columns, self.source, self.notices, self.lines, target)
+        return Table(columns, self.source, self.notices, self.lines, target, numbers=self.numbers)
 
     def place(self, row: int) -> str:
         """Where row `row` (from 0) is, for a message: "cars.csv, row 3 (line 4)"."""
         known = "" if self.lines is None else f" (line {int(self.lines[row])})"
-        return f"{self.source}, row {row + 1}{known}"
+        number = row if self.numbers is None else int(self.numbers[row])
+        return f"{self.source}, row {number + 1}{known}"

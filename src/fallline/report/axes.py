@@ -29,6 +29,26 @@ class Scale:
         return ticks(self.low, self.high, count)
 
 
+@dataclass(frozen=True)
+class LogScale(Scale):
+    """As `Scale`, but equal factors are equally far apart; all numbers must be above 0."""
+
+    def __call__(self, value: float) -> float:
+        """The pixel of a number."""
+        share = math.log(value / self.low) / math.log(self.high / self.low)
+        return self.start + share * (self.end - self.start)
+
+    def ticks(self, count: int = 5) -> list[float]:
+        """Powers of ten inside, with 2 and 5 times them where there is room."""
+        powers = range(math.floor(math.log10(self.low)) - 1, math.ceil(math.log10(self.high)) + 1)
+        for factors in ((1, 2, 5), (1, 3), (1,)):
+            found = [factor * exact.power(10.0, power) for power in powers for factor in factors]
+            inside = [value for value in found if self.low <= value <= self.high]
+            if len(inside) <= count + 1:
+                break
+        return inside[:: -(-len(inside) // (count + 1)) or 1]
+
+
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Multiples of 1, 2 or 5 times a power of ten between low and high, about `count` of them."""
     if not math.isfinite(high - low) or high <= low:

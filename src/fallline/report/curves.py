@@ -6,17 +6,26 @@ from typing import Any
 
 import numpy as np
 
-from fallline.report.axes import Scale, padded, tick_text
-from fallline.report.svg import Picture, figure
+from fallline.report.axes import padded
+from fallline.report.chart import WIDTH, Chart
+from fallline.report.svg import figure, series
+from fallline.report.words import count
 
-WIDTH, HEIGHT = 440.0, 280.0
-LEFT, RIGHT, TOP, BOTTOM = 56.0, 18.0, 56.0, 42.0
-COLOURS = ("blue", "green", "ink")
-_VALIDATION = {"validation": "orange"}  # the same colour on every chart
-MOST_DOTS = 2000
+MOST_DOTS, MOST_POINTS = 2000, 400
+STEEP = 30.0
+"""From how many times its smallest number on a curve of positive numbers is drawn on a logarithmic axis."""
+_COLOURS = {"validation": "orange"}  # the same colour on every chart
 
 
-def curve_picture(name: str, title: str, curves: Mapping[str, Sequence[float]], best_epoch: int | None = None) -> str:
+def curve_picture(
+    name: str,
+    title: str,
+    curves: Mapping[str, Sequence[float]],
+    best_epoch: int | None = None,
+    *,
+    logarithmic: bool = False,
+    percent: bool = False,
+) -> str:
     """Numbers over epochs as SVG, one line for each name, the best epoch marked.
 
     Args:
@@ -24,33 +33,50 @@ def curve_picture(name: str, title: str, curves: Mapping[str, Sequence[float]], 
         title: above the chart.
         curves: what each line is → a number for each epoch; NaN and infinity leave gaps.
         best_epoch: from 0; the epoch whose weights were kept, or None.
+        logarithmic: whether numbers that differ by large factors are drawn on a logarithmic axis.
+        percent: whether the numbers are shares of 1, shown in per cent.
     """
     longest = max((len(values) for values in curves.values()), default=0)
     told = "; ".join(f"{label}: {figure(values[-1], 4)} at the end" for label, values in curves.items() if len(values))
-    picture = _chart(name, title, told)
-    low, high = padded([value for values in curves.values() for value in values])
-    across = Scale(1, max(longest, 2), LEFT, WIDTH - RIGHT)
-    up = Scale(low, high, HEIGHT - BOTTOM, TOP)
-    _axes(picture, [value for value in across.ticks(6) if value == int(value)], across, up, "epoch", "")
-    left = LEFT
-    for number, (label, values) in enumerate(curves.items()):
-        colour = _VALIDATION.get(label, COLOURS[number % len(COLOURS)])
-        _curve(
-            picture, [(across(k + 1), up(v) if math.isfinite(v) else math.nan) for k, v in enumerate(values)], colour
-        )
-        if best_epoch is not None and best_epoch < len(values) and math.isfinite(values[best_epoch]):
-            picture.circle(across(best_epoch + 1), up(values[best_epoch]), 3.5, fill=colour, stroke="paper", width=1.5)
-        picture.polyline([(left, 39), (left + 16, 39)], stroke=colour, width=2.5)
-        picture.text(left + 22, 43, label, size=11.5)
-        left += 40 + 7 * len(label)
-    if best_epoch is not None and 0 <= best_epoch < longest:
-        x = across(best_epoch + 1)
-        picture.polyline([(x, TOP), (x, HEIGHT - BOTTOM)], stroke="muted", dash="2 4")
-        side, shift = ("end", -6) if x > WIDTH / 2 else ("start", 6)
-        picture.text(
-            x + shift, TOP + 10, f"best: epoch {best_epoch + 1}", colour="muted", size=11, anchor=side, halo="paper"
-        )
-    return picture.svg()
+    finite = [float(v) for values in curves.values() for v in values if math.isfinite(v)]
+    steep = logarithmic and bool(finite) and min(finite) > 0 and max(finite) > STEEP * min(finite)
+    lines = {label: (_COLOURS.get(label, series(2 * k)[0]), values) for k, (label, values) in enumerate(curves.items())}
+    chart = Chart(
+        name, title, f"{told}." if told else "", (1, max(longest, 2)),
+        (min(finite) / 1.1, max(finite) * 1.1) if steep else padded(finite), below="epoch", logarithmic=steep,
+        legend=[(label, colour, "") for label, (colour, _) in lines.items()] if len(lines) > 1 else (), whole=True,
+        percent="y" if percent else "",
+    )  # fmt: skip
+    marked = best_epoch if best_epoch is not None and 0 <= best_epoch < longest else None
+    if marked is not None:
+        _mark_best(chart, marked, [values for _, values in lines.values()])
+    for colour, values in lines.values():
+        every = max(1, -(-len(values) // MOST_POINTS))
+        kept = sorted({*range(0, len(values), every), len(values) - 1} - {-1})
+        chart.curve([(k + 1, values[k]) for k in kept], colour)
+        if marked is not None and marked < len(values) and math.isfinite(values[marked]):
+            chart.picture.circle(*chart.place(marked + 1, values[marked]), 4, fill=colour, stroke="paper", width=1.5)
+    return chart.svg()
+
+
+def _mark_best(chart: Chart, epoch: int, curves: Sequence[Sequence[float]]) -> None:
+    """A line at the epoch, its words above or below, where the curves leave room."""
+    x, longest = chart.x(epoch + 1), max(len(values) for values in curves)
+    beside = range(max(0, epoch - longest // 3), epoch + 1) if x > WIDTH / 2 else range(epoch, epoch + longest // 3)
+    near = [values[k] for values in curves for k in beside if k < len(values) and math.isfinite(values[k])]
+    heights = [chart.place(1, value)[1] for value in near]
+    low = bool(heights) and sum(heights) / len(heights) > (chart.top + chart.bottom) / 2
+    chart.picture.polyline([(x, chart.top), (x, chart.bottom)], stroke="muted", dash="2 4")
+    side, shift = ("end", -6) if x > WIDTH / 2 else ("start", 6)
+    chart.picture.text(
+        x + shift,
+        chart.top + 10 if low else chart.bottom - 8,
+        f"kept: epoch {epoch + 1}",
+        colour="muted",
+        size=11.5,
+        anchor=side,
+        halo="paper",
+    )
 
 
 def scatter_picture(name: str, title: str, true: Any, predicted: Any) -> str:
@@ -67,46 +93,13 @@ def scatter_picture(name: str, title: str, true: Any, predicted: Any) -> str:
     low, high = padded([*x.tolist(), *y.tolist()])
     every = max(1, -(-len(x) // MOST_DOTS))
     note = f", one in {every} shown" if every > 1 else ""
-    picture = _chart(name, title, f"{len(x):,} rows{note}. Dots on the line are predicted exactly.")
-    across, up = Scale(low, high, LEFT, WIDTH - RIGHT), Scale(low, high, HEIGHT - BOTTOM, TOP)
-    _axes(picture, across.ticks(5), across, up, "true", "predicted")
-    picture.polyline([(across(low), up(low)), (across(high), up(high))], stroke="muted", dash="4 4")
-    picture.add('<g fill-opacity="0.55">')
-    for a, b in zip(x[::every], y[::every], strict=True):
-        picture.circle(across(float(a)), up(float(b)), 2.4, fill="blue")
-    picture.add("</g>")
-    picture.text(WIDTH - RIGHT, 43, f"{len(x):,} rows{note}", colour="muted", size=11, anchor="end")
-    return picture.svg()
-
-
-def _chart(name: str, title: str, description: str) -> Picture:
-    picture = Picture(name, WIDTH, HEIGHT, title, description)
-    picture.rect(0, 0, WIDTH, HEIGHT, fill="paper", radius=10)
-    picture.text(18, 22, title, size=13.5, bold=True)
-    return picture
-
-
-def _axes(picture: Picture, columns: Sequence[float], across: Scale, up: Scale, below: str, beside: str) -> None:
-    for value in up.ticks(5):
-        picture.polyline([(LEFT, up(value)), (WIDTH - RIGHT, up(value))], stroke="hair")
-        picture.text(LEFT - 7, up(value) + 4, tick_text(value), colour="muted", size=11, anchor="end")
-    for value in columns:
-        picture.text(across(value), HEIGHT - BOTTOM + 17, tick_text(value), colour="muted", size=11, anchor="middle")
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    picture.text(middle, HEIGHT - 9, below, colour="muted", size=11.5, anchor="middle")
-    if beside:
-        picture.text(18, 43, f"{beside} ↑", colour="muted", size=11.5)
-
-
-def _curve(picture: Picture, points: Sequence[tuple[float, float]], colour: str) -> None:
-    """A line through the points, broken where one is missing; a lone point as a dot."""
-    part: list[tuple[float, float]] = []
-    for x, y in [*points, (math.nan, math.nan)]:
-        if not math.isnan(y):
-            part.append((x, y))
-            continue
-        if len(part) > 1:
-            picture.polyline(part, stroke=colour, width=2)
-        elif part:
-            picture.circle(*part[0], 3, fill=colour)
-        part = []
+    shown = f"{count(len(x), 'row')}{note}"
+    chart = Chart(
+        name, title, f"{shown}. Dots on the line are predicted exactly.", (low, high), (low, high), below="true value",
+        beside="predicted value",
+    )  # fmt: skip
+    points = [chart.place(float(a), float(b)) for a, b in zip(x[::every], y[::every], strict=True)]
+    chart.picture.dots(points, 2.2, fill="blue", opacity=0.4)
+    chart.curve([(low, low), (high, high)], "muted", width=1.5, dash="4 4")
+    chart.note(shown)
+    return chart.svg()

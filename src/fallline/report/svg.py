@@ -6,6 +6,7 @@ apart for colour-blind readers; every meaning of a colour is also written in wor
 """
 
 import math
+import re
 from html import escape
 
 Colours = dict[str, tuple[str, str]]
@@ -19,7 +20,11 @@ COLOURS: Colours = {
     "blue": ("#0069a6", "#5cb8ee"),
     "green": ("#00765a", "#34cca0"),
     "orange": ("#c0440a", "#ff9457"),
+    "purple": ("#7d3f9b", "#c9a0ee"),
+    "gold": ("#80610a", "#e0b84a"),
 }
+SERIES = ("blue", "orange", "green", "purple", "gold")
+"""How lines of one chart are told apart, in this order; after these, the same again with dashes."""
 BANDS = 10
 """Tones of a surface, from band0 (low) to band9 (high)."""
 
@@ -41,7 +46,22 @@ def all_colours() -> Colours:
     return COLOURS | bands
 
 
-def _style() -> str:
+def series(number: int) -> tuple[str, str]:
+    """(colour, dashes) of line `number` (from 0) of a chart."""
+    return SERIES[number % len(SERIES)], "" if number < len(SERIES) else "5 3"
+
+
+def clean(text: str) -> str:
+    """Text without what no page can show: control characters and halves of characters become �."""
+    return _UNSHOWN.sub("\ufffd", text)
+
+
+_UNSHOWN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def picture_style() -> str:
+    """The style that every picture needs, for a page that holds several."""
+
     def rules(mode: int) -> str:
         return "".join(
             f".f-{name}{{fill:{tones[mode]}}}.s-{name}{{stroke:{tones[mode]}}}"  # no ancestor: <use> would not see it
@@ -128,7 +148,7 @@ class Picture:
         shift = "" if anchor == "start" else f' text-anchor="{anchor}"'
         scale = "" if size == 12 else f' font-size="{number(size)}"'
         place = f'x="{number(x)}" y="{number(y)}"'
-        self.add(f'<text class="{classes}" {place}{shift}{scale}>{escape(text, quote=False)}</text>')
+        self.add(f'<text class="{classes}" {place}{shift}{scale}>{_escaped(text)}</text>')
 
     def rect(
         self, x: float, y: float, width: float, height: float, *, fill: str = "", stroke: str = "", radius: float = 0
@@ -169,8 +189,15 @@ class Picture:
         wings = [(x1, y1), (bx - uy * side, by + ux * side), (bx + uy * side, by - ux * side)]
         self.path(_along(wings) + "Z", fill=colour)
 
-    def svg(self) -> str:
-        """The whole picture as text."""
+    def dots(self, points: list[tuple[float, float]], radius: float, *, fill: str, opacity: float = 1) -> None:
+        """Many dots of one size and colour."""
+        through = f' fill-opacity="{number(opacity)}"' if opacity != 1 else ""
+        size = number(radius)
+        circles = "".join(f'<circle cx="{number(x)}" cy="{number(y)}" r="{size}"/>' for x, y in points)
+        self.add(f'<g class="f-{fill}"{through}>{circles}</g>')
+
+    def svg(self, styled: bool = True) -> str:
+        """The whole picture as text; `styled=False` for a page that has `picture_style` itself."""
         title, described = f"{self.name}-title", f"{self.name}-description"
         size = f'viewBox="0 0 {number(self.width)} {number(self.height)}"'
         head = (
@@ -180,13 +207,17 @@ class Picture:
         return "\n".join(
             [
                 head,
-                f'<title id="{title}">{escape(self._title, quote=False)}</title>',
-                f'<desc id="{described}">{escape(self._description, quote=False)}</desc>',
-                f"<style>{_style()}</style>",
+                f'<title id="{title}">{_escaped(self._title)}</title>',
+                f'<desc id="{described}">{_escaped(self._description)}</desc>',
+                *([f"<style>{picture_style()}</style>"] if styled else []),
                 *self._parts,
                 "</svg>\n",
             ]
         )
+
+
+def _escaped(text: str) -> str:
+    return escape(clean(text), quote=False)
 
 
 def _along(points: list[tuple[float, float]]) -> str:

@@ -1,51 +1,109 @@
 """The report of a training on a table: what `report.html` says."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fallline.data.targets import ClassTarget
 from fallline.errors import FalllineError
 from fallline.report.backward_flow import backward_picture
+from fallline.report.classes import class_section
+from fallline.report.columns import data_section
+from fallline.report.course import again_section, network_section, training_section
 from fallline.report.descent import descent_picture
-from fallline.report.html import Tables, write_report
+from fallline.report.headline import headline
+from fallline.report.html import write_page
+from fallline.report.images import image_shape, importance_image, mean_images, patches, worst_images
+from fallline.report.judged import Judged, judge
+from fallline.report.markup import Section, figure, paragraph
+from fallline.report.reasons import find_importance, importance_section, worst_section
+from fallline.report.values import value_section
 from fallline.tables.train import TableRun, make_optimizer
+from fallline.training.plan import Plan
 
-Array = NDArray[Any]
-MOST_CLASSES = 20
-MOST_POINTS = 2000
 PICTURED_ROWS = 512
+SECONDS = 1.2
+"""About how long looking for the importance of columns may take."""
+FOOTER = "Made by Fallline: backpropagation computes dL/dw, gradient descent uses it, w ← w − η·dL/dw."
 
 
-def write_table_report(path: Path, result: TableRun, notes: list[str], command: str = "") -> Path:
+def write_table_report(
+    path: Path, result: TableRun, commands: Mapping[str, str] | None = None, planned: Plan | None = None
+) -> Path:
     """Write the report of a finished training on a table.
 
     Args:
         path: the file, usually `report.html` in the run folder.
         result: the training with its scores.
-        notes: what was decided about the data.
-        command: the command line that makes this result again.
+        commands: what to do next or again → the command line that does it.
+        planned: what the training was going to cost, if it was planned.
     """
-    prepared, run = result.prepared, result.run
-    write_report(
-        path,
-        title=f"{prepared.target} from {Path(prepared.parts['training'].source).name}",
-        summary=_summary(result),
-        history={name: values for name, values in run.history.items() if name != "seconds"},
-        pictures=pictures(result),
-        notes=notes,
-        tables=_columns(result),
-        confusion=_confusion(result),
-        scatter=_scatter(result),
-        best_epoch=run.best_epoch,
-        commands=[command] if command else [],
-    )
+    with _silence(), np.errstate(all="ignore"):  # numbers at the end of their range leave gaps
+        header, sections = _content(result, commands or {}, planned)
+    prepared = result.prepared
+    title = f"{prepared.target} from {Path(prepared.parts['training'].source).name}"
+    write_page(path, title=title, header=header, sections=sections, footer=FOOTER)
     return path
+
+
+def _content(result: TableRun, commands: Mapping[str, str], planned: Plan | None) -> tuple[str, list[Section]]:
+    """The head of the page, and its sections in reading order: what is asked first stands first."""
+    prepared, judged, shape = result.prepared, judge(result), image_shape(result)
+    sections: list[Section] = []
+    if judged is not None:
+        sections.append(class_section(judged) if judged.chances is not None else value_section(judged))
+        sections += _reasons(result, judged, shape)
+    notes = [*prepared.notices, *(info.reason for info in prepared.infos if info.reason)]
+    sections.append(data_section(prepared, notes, "" if shape is None else mean_images(result, judged, shape)))
+    sections += [training_section(result.run), network_section(result, planned)]
+    sections += [Section(key, heading, [content]) for key, heading, content in _pictures(result)]
+    sections.append(again_section(result, commands))
+    return headline(result, judged, alerts(result)), sections
+
+
+def _reasons(result: TableRun, judged: Judged, shape: tuple[int, int] | None) -> list[Section]:
+    """What the predictions go by, and where they are wrong."""
+    encoder = result.model.encoder
+    if shape is not None:
+        parts = patches(shape, len(encoder.feature_names))
+        found = find_importance(result, judged, parts, SECONDS)
+        return [importance_image(found, judged, shape), worst_images(judged, shape)]
+    found = find_importance(result, judged, encoder.places(), SECONDS)
+    return [importance_section(found, judged), worst_section(result, judged, found)]
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Without words on which engine draws: training has said it, and nothing drawn reaches a weight."""
+    log = logging.getLogger("fallline")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
+
+
+def alerts(result: TableRun) -> list[str]:
+    """What one must know before trusting the score: how the training ended, and what one could do about the data."""
+    run, told = result.run, []
+    if run.stopped == "interrupted":
+        told.append(
+            f"The training was interrupted after {run.epochs} epochs; the scores are those of its best weights."
+        )
+    if run.stopped == "nan" and run.best_epoch is not None:
+        told.append(f"{run.problem} The scores are those of the best weights before.")
+    return told + [notice for notice in result.prepared.notices if " --" in notice]
+
+
+def _pictures(result: TableRun) -> list[tuple[str, str, str]]:
+    drawn = pictures(result)
+    return [
+        (f"picture-{number}", heading, figure(svg) if svg.startswith("<svg") else paragraph(svg))
+        for number, (heading, svg) in enumerate(drawn.items())
+    ]
 
 
 def pictures(result: TableRun) -> dict[str, str]:
@@ -62,48 +120,5 @@ def pictures(result: TableRun) -> dict[str, str]:
         try:
             drawn[heading] = draw()
         except FalllineError as error:  # a picture that cannot be drawn (no valley, say) must not cost the report
-            logging.getLogger("fallline").warning("the report has no picture %r: %s", heading, error)
+            drawn[heading] = f"There is no picture of this network: {error}"
     return drawn
-
-
-def _summary(result: TableRun) -> list[tuple[str, str]]:
-    prepared, run = result.prepared, result.run
-    rows = {name: f"{len(part):,}" for name, part in prepared.parts.items()}
-    best = "" if run.best_epoch is None else f"; the weights of epoch {run.best_epoch + 1} were kept"
-    recipe = prepared.recipe
-    parameters = sum(value.size for value in result.model.network.parameters().values())
-    return [
-        *((f"test {name.replace('_', ' ')}", f"{value:.6g}") for name, value in result.scores.items()),
-        *((f"validation {name.replace('_', ' ')}", f"{value:.6g}") for name, value in result.validation_scores.items()),
-        ("target", f"{prepared.target}: {prepared.task} ({prepared.task_reason})"),
-        ("rows", f"{rows['training']} training, {rows['validation']} validation, {rows['test']} test"),
-        ("network", f"{result.model.plan.describe()} ({parameters:,} parameters)"),
-        ("training", f"{result.model.loss}, {recipe.optimizer}, learning rate {recipe.learning_rate:g}"),
-        ("stopped", f"{run.stopped} after {run.epochs} epochs, {run.seconds:.1f} s{best}"),
-        ("engine", run.engine),
-    ]
-
-
-def _columns(result: TableRun) -> Tables:
-    infos = result.prepared.infos
-    rows = [[info.name, info.kind, info.missing, info.distinct, "" if info.used else "left out"] for info in infos]
-    return {"Columns": (("column", "kind", "missing", "distinct", ""), rows)}
-
-
-def _confusion(result: TableRun) -> tuple[list[str], Array] | None:
-    codec = result.prepared.codec
-    if not isinstance(codec, ClassTarget) or len(codec.classes) > MOST_CLASSES:
-        return None
-    true = codec.encode(result.prepared.parts["test"].column(codec.name))
-    size = len(codec.classes)
-    flat = np.bincount(true * size + np.argmax(result.outputs, axis=-1), minlength=size * size)
-    return [str(label) for label in codec.classes], flat.reshape(size, size)
-
-
-def _scatter(result: TableRun) -> tuple[Array, Array] | None:
-    codec = result.prepared.codec
-    if isinstance(codec, ClassTarget):
-        return None
-    true = result.prepared.parts["test"].column(codec.name).astype(np.float64)
-    every = max(1, len(true) // MOST_POINTS)
-    return true[::every], codec.decode(result.outputs)[::every]

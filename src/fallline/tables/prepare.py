@@ -180,7 +180,7 @@ def _with_whole_labels(table: Table, target: str) -> Table:
     if values.dtype.kind != "f" or np.abs(values).max() >= 2.0**53 or (values != np.floor(values)).any():
         return table
     columns = {**table.columns, target: values.astype(np.int64)}
-    return Table(columns, table.source, table.notices, table.lines, table.default_target)
+    return Table(columns, table.source, table.notices, table.lines, table.default_target, numbers=table.numbers)
 
 
 def _codec(table: Table, target: str, task: str, options: TableOptions) -> tuple[Table, ClassTarget | NumberTarget]:
