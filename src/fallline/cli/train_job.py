@@ -9,7 +9,7 @@ import numpy as np
 
 from fallline.cli import show, train_text
 from fallline.data.sources import read_table
-from fallline.data.table import Table
+from fallline.data.table import LABELS, Table
 from fallline.errors import ArgumentError, CompileError, RunFolderError
 from fallline.tables.again import began_with, given_of_run, header_of, table_options, to_store
 from fallline.tables.columns import guess_target
@@ -97,6 +97,10 @@ class TrainJob:
     def _target(self, table: Table) -> str:
         if self.given["target"] is not None:
             return table.resolve_column(self.given["target"])
+        if table.layout is not None and (table.default_target is not None or table.layout.no_labels):
+            name = table.default_target or LABELS
+            table.column(name)  # says where the labels belong
+            return name
         guess, reason = guess_target(table)
         columns = "\n".join(f"  {i:>3}  {name}" for i, name in enumerate(table.names[:60], start=1))
         more = f"\n       … and {len(table.names) - 60} more" if len(table.names) > 60 else ""

@@ -14,6 +14,8 @@ from fallline.data.targets import ClassTarget, NumberTarget, drop_missing_target
 from fallline.errors import ArgumentError, DataError
 from fallline.tables.checks import require_kept, require_rows, require_training_rows, row_weights
 from fallline.tables.columns import ColumnInfo, describe_columns, infer_task
+from fallline.tables.image_recipe import image_plan, image_recipe
+from fallline.tables.images import describe_images, row_shape
 from fallline.tables.model import TableModel
 from fallline.tables.network import NetworkPlan, require_memory
 from fallline.tables.recipe import Recipe, default_recipe, network_plan
@@ -110,12 +112,17 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     if isinstance(codec, NumberTarget) and options.init is None:
         require_training_rows(training)
         codec = NumberTarget.fit(training.column(target), target, training.place)  # of training rows alone
-    infos = describe_columns(training.drop({*dropped, *([weight_column] if weight_column else [])}), target)
+    inputs = training.drop({*dropped, *([weight_column] if weight_column else [])})
+    infos = describe_images(inputs, target) or describe_columns(inputs, target)
     encoder = _encoder(training, infos, options, notices)
     matrices = _encoded(parts, encoder, codec, notices)
-    recipe = _recipe(len(training), options, notices)
+    shape = row_shape(encoder, inputs)
+    recipe = _recipe(
+        image_recipe(len(training)) if shape else default_recipe(len(training)), len(training), options, notices
+    )
     outputs = len(codec.classes) if isinstance(codec, ClassTarget) else 1
-    plan = network_plan(encoder, outputs, recipe) if options.init is None else options.init.plan
+    plan = image_plan(shape, outputs, recipe) if shape else network_plan(encoder, outputs, recipe)
+    plan = plan if options.init is None else options.init.plan
     require_memory(plan)
     weights = None if weight_column is None else row_weights(training, weight_column)
     return Prepared(target, task, reason, infos, parts, encoder, codec, matrices, weights, plan, recipe, notices)
@@ -230,9 +237,8 @@ def _encoder(training: Table, infos: list[ColumnInfo], options: TableOptions, no
     return encoder
 
 
-def _recipe(rows: int, options: TableOptions, notices: list[str]) -> Recipe:
+def _recipe(recipe: Recipe, rows: int, options: TableOptions, notices: list[str]) -> Recipe:
     """The default recipe with the user's wishes in place of its own."""
-    recipe = default_recipe(rows)
     if options.init is not None:
         plan = options.init.plan
         wishes: list[tuple[str, Any, Any]] = [
