@@ -11,6 +11,7 @@ from sklearn.datasets import load_digits, make_multilabel_classification, make_r
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import cross_val_score
 from sklearn.preprocessing import scale
+from threadpoolctl import threadpool_limits
 
 from fallline import nn
 from fallline.sklearn import MLPClassifier, MLPRegressor
@@ -28,7 +29,7 @@ SMALL = {"max_iter": 15, "random_state": 0, "shuffle": False}
 
 @pytest.fixture(autouse=True)
 def _no_convergence_wanted() -> Iterator[None]:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):  # scikit-learn's small products are faster so
         warnings.simplefilter("ignore", ConvergenceWarning)
         yield
 

@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 from sklearn.utils.validation import validate_data
 
 from fallline.sklearn.parameters import CLASSIFIER
-from fallline.sklearn.perceptron import BasePerceptron
+from fallline.sklearn.perceptron import BasePerceptron, together
 from fallline.sklearn.scoring import accuracy
 
 Array = NDArray[Any]
@@ -134,7 +134,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):  # type: ignore[misc]
         Raises:
             ValueError: as scikit-learn's, and where the weights do not stay finite.
         """
-        return self._fit(X, y, sample_weight, False, (X_val, y_val))
+        return self._fit(X, y, sample_weight, False, together(X_val, y_val))
 
     @available_if(lambda estimator: estimator._check_solver())  # type: ignore[untyped-decorator]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]

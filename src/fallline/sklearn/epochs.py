@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.data.batches import batch_order
+from fallline.engine import epochs as native
 from fallline.engine.programs import warn_of_fallback
 from fallline.engine.reference import ReferenceProgram
 from fallline.errors import CompileError
@@ -56,9 +57,7 @@ class Epochs:
     ) -> "Any | WalkedEpochs":
         given = {X: rows.x, Y: rows.y} | ({} if rows.weight is None else {SAMPLE_WEIGHT: rows.weight})
         try:
-            from fallline.engine.epochs import Epochs as NativeEpochs
-
-            return NativeEpochs(
+            return native.Epochs(
                 self._update.graph,
                 rows=given,
                 state=state,

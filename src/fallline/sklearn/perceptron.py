@@ -63,7 +63,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     # training
 
     def _fit(
-        self, X: Any, y: Any, sample_weight: Any, incremental: bool, held_out: tuple[Any, Any] = (None, None)
+        self, X: Any, y: Any, sample_weight: Any, incremental: bool, held_out: tuple[Any, Any] | None = None
     ) -> Any:
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -84,6 +84,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         watchers = Watchers(self, given, 1 if incremental else self.max_iter)
         if self.solver == "lbfgs":
             design = self._design(widths, self._dtype)
+            self._check_lbfgs(design, held_out)
             fit_lbfgs(self, design, self._rows(design, X, y, weight), watchers)
         else:
             self._fit_stochastic(widths, X, y, weight, incremental, held_out, watchers)
@@ -99,7 +100,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         y: Array,
         weight: Array | None,
         incremental: bool,
-        held_out: tuple[Any, Any],
+        held_out: tuple[Any, Any] | None,
         watchers: Watchers,
     ) -> None:
         (X, y, weight), aside = self._split(X, y, weight, held_out)
@@ -144,6 +145,18 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         self.validation_loss_curve_ = [] if stopping else None
         self.best_validation_loss_ = np.inf if stopping else None
 
+    def _check_lbfgs(self, design: Design, held_out: tuple[Any, Any] | None) -> None:
+        if any(design.dropout):
+            raise ArgumentError(
+                f"the solver 'lbfgs' cannot train with dropout={self.dropout!r}: its line search needs the same loss "
+                "again; use the solver 'adam' or 'sgd', or dropout=0"
+            )
+        if held_out is not None:
+            raise ArgumentError(
+                "the solver 'lbfgs' has no epochs to judge after, but X_val was given; leave it out, or use the solver "
+                "'adam' or 'sgd'"
+            )
+
     def _check_widths(self, widths: tuple[int, ...]) -> None:
         kept = (*(len(weight) for weight in self.coefs_), len(self.intercepts_[-1]))
         if kept != widths:
@@ -173,9 +186,9 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         row_weights = None if weight is None else np.ascontiguousarray(weight, dtype=design.dtype)
         return Rows(as_rows(X, design.dtype), np.ascontiguousarray(targets), row_weights)
 
-    def _split(self, X: Any, y: Array, weight: Array | None, held_out: tuple[Any, Any]) -> tuple[Any, Any]:
+    def _split(self, X: Any, y: Array, weight: Array | None, held_out: tuple[Any, Any] | None) -> tuple[Any, Any]:
         """(X, y, weights) to train on, and those to judge by or None."""
-        if held_out[0] is not None or held_out[1] is not None:
+        if held_out is not None:
             return (X, y, weight), (*self._held_out(*held_out), None)
         if not self.early_stopping:
             return (X, y, weight), None
@@ -248,3 +261,15 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def together(X_val: Any, y_val: Any) -> tuple[Any, Any] | None:
+    """`fit`'s arguments X_val and y_val as a pair, or None.
+
+    Raises:
+        ArgumentError: only one of them is given.
+    """
+    if (X_val is None) != (y_val is None):
+        there, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
+        raise ArgumentError(f"fit: {there} was given without {missing}; give both, or neither")
+    return None if X_val is None else (X_val, y_val)

@@ -10,7 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
 from fallline.sklearn.parameters import REGRESSOR
-from fallline.sklearn.perceptron import BasePerceptron
+from fallline.sklearn.perceptron import BasePerceptron, together
 from fallline.sklearn.scoring import r2
 
 Array = NDArray[Any]
@@ -119,7 +119,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):  # type: ignore[misc]
         Raises:
             ValueError: as scikit-learn's, and where the weights do not stay finite.
         """
-        return self._fit(X, y, sample_weight, False, (X_val, y_val))
+        return self._fit(X, y, sample_weight, False, together(X_val, y_val))
 
     @available_if(lambda estimator: estimator._check_solver())  # type: ignore[untyped-decorator]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
