@@ -57,7 +57,7 @@ def test_parts_give_the_bits_of_the_whole() -> None:
 
 def test_stopping_in_the_middle_of_epochs_that_run_together_leaves_the_weights_of_the_right_epoch() -> None:
     x, y = X[:20], Y[:20]  # so little that many epochs run at once
-    stopped = classifier(max_iter=5000, tol=0.01).fit(x, y)
+    stopped = classifier(max_iter=5000, tol=1e-3).fit(x, y)
     assert 100 < stopped.n_iter_ < 4000
     assert_same_bits(stopped, classifier(max_iter=stopped.n_iter_, tol=0.0, n_iter_no_change=np.inf).fit(x, y))
 
@@ -90,13 +90,14 @@ def test_a_search_over_rates_and_penalties_compiles_once(monkeypatch: pytest.Mon
 def test_weights_are_routed_through_pipelines() -> None:
     weight = 1.0 + np.arange(300) % 3
     with sklearn.config_context(enable_metadata_routing=True):
-        net = classifier().set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        net = classifier(learning_rate_init=0.02).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
         routed = make_pipeline(StandardScaler().set_fit_request(sample_weight=True), net)
         routed.fit(X[:300], Y[:300], sample_weight=weight)
         found = cross_validate(routed, X[:300], Y[:300], params={"sample_weight": weight}, error_score="raise")
     scaled = StandardScaler().fit(X[:300], sample_weight=weight).transform(X[:300])
-    assert_same_bits(routed[-1], classifier().fit(scaled, Y[:300], sample_weight=weight))
-    assert found["test_score"].mean() > 0.3
+    alone = classifier(learning_rate_init=0.02).fit(scaled, Y[:300], sample_weight=weight)
+    assert_same_bits(routed[-1], alone)
+    assert found["test_score"].mean() > 0.6
 
 
 def test_frames_go_through_pipelines_that_give_frames() -> None:
@@ -150,9 +151,11 @@ def test_sparse_rows_are_made_dense_where_they_fit(monkeypatch: pytest.MonkeyPat
 
 
 def test_zero_weights_and_broken_numbers() -> None:
-    none = np.zeros(300)
-    net = MLPRegressor(max_iter=3, random_state=0).fit(X[:300], Y[:300], sample_weight=none)
+    late = np.where(np.arange(300) < 200, 0.0, 1.0)  # no row of the first batch counts
+    net = MLPRegressor(max_iter=3, random_state=0, shuffle=False).fit(X[:300], Y[:300], sample_weight=late)
     assert np.isfinite(net.coefs_[0]).all()
+    with pytest.raises(ValueError, match="at least one non-zero number"):
+        net.fit(X[:300], Y[:300], sample_weight=0.0 * late)
     with pytest.raises(ValueError, match="Solver produced non-finite parameter weights"):
         MLPRegressor(solver="sgd", learning_rate_init=1e6, random_state=0).fit(X, Y)
     with pytest.warns(ConvergenceWarning, match=r"training loss became .* in epoch \d+: the best weights before it"):

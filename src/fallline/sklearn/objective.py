@@ -96,7 +96,7 @@ def values(coefs: list[Array], intercepts: list[Array], alpha: float, dtype: str
     """Weights and α by their names in the graphs."""
     named = {f"coefs.{number}": array for number, array in enumerate(coefs)}
     named |= {f"intercepts.{number}": array for number, array in enumerate(intercepts)}
-    return {name: np.ascontiguousarray(array, dtype=dtype) for name, array in {**named, ALPHA: alpha}.items()}
+    return {name: np.asarray(array, dtype=dtype, order="C") for name, array in {**named, ALPHA: alpha}.items()}
 
 
 @lru_cache(maxsize=GRAPHS_KEPT)
