@@ -155,6 +155,25 @@ def test_a_loss_of_ones_own() -> None:
     assert smooth.score(X, Y) > 0.95
 
 
+def test_a_loss_that_changes_meanwhile_is_taken_as_it_is() -> None:
+    factor = 1.0
+
+    def scaled(outputs: Any, targets: Any) -> Any:
+        return ((outputs - targets) ** 2).sum(axis=1) * factor
+
+    net = MLPRegressor(loss=scaled, alpha=0.0, max_iter=2, random_state=0, early_stopping=True)
+    before = net.fit(X, Y).validation_loss_curve_[0]
+    factor = 100.0
+    assert net.fit(X, Y).validation_loss_curve_[0] == pytest.approx(100 * before, rel=0.01)  # Adam knows no scale
+
+
+def test_cross_entropy_of_two_classes_is_refused() -> None:
+    smooth = nn.losses.CrossEntropy(label_smoothing=0.1)
+    with pytest.raises(fl.ArgumentError, match="needs an output for each of at least three classes"):
+        classifier(loss=smooth).fit(X, Y > 4)
+    assert classifier(loss=nn.losses.BinaryCrossEntropy(), max_iter=60).fit(X, Y > 4).score(X, Y > 4) > 0.85
+
+
 def test_a_loss_that_gives_no_number_per_row_is_refused() -> None:
     with pytest.raises(fl.ShapeError, match=r"must return one number for each row, a tensor of shape \(n,\).*found"):
         MLPRegressor(loss=lambda outputs, targets: (outputs - targets).sum()).fit(X, Y)
@@ -216,6 +235,17 @@ def test_scikit_learns_own_callbacks(solver: str) -> None:
     assert recorder.scores[-1] == recorder.scores[-2] == net.score(X, Y)
 
 
+def test_every_iteration_that_begins_also_ends() -> None:
+    pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from 1.9 on")
+    for max_iter in (3, 500):
+        recorder = Recorder()
+        recorder.scores = [0.0] * 9  # so that it does not stop
+        net = classifier(solver="lbfgs", max_iter=max_iter, tol=0.01).set_callbacks(recorder).fit(X[:99], Y[:99])
+        assert net.n_iter_ == 3 or 3 < net.n_iter_ < 500
+        assert recorder.told.count("begin epoch") == recorder.told.count("end epoch") >= net.n_iter_
+        assert recorder.told[-2:] == ["end fit", "teardown"]
+
+
 # errors
 
 
@@ -242,6 +272,15 @@ def test_settings_that_are_refused(settings: dict[str, Any], says: str) -> None:
         classifier(solver="lbfgs").fit(X, Y, X_val=X, y_val=Y)
     with pytest.raises(fl.ArgumentError, match="y_val was given without X_val; give both"):
         classifier().fit(X, Y, y_val=Y)
+
+
+def test_a_warm_start_may_change_solver_and_way_of_judging() -> None:
+    net = classifier(solver="lbfgs", warm_start=True).fit(X, Y).set_params(solver="adam")
+    before = net.score(X, Y)
+    assert net.fit(X, Y).score(X, Y) > before - 0.05
+    net.set_params(early_stopping=True).fit(X, Y)
+    assert len(net.validation_scores_) == len(net.loss_curve_) == 8
+    assert net.set_params(early_stopping=False).fit(X, Y).validation_scores_ is None
 
 
 def test_weights_of_other_layers_cannot_be_gone_on_from() -> None:

@@ -90,7 +90,11 @@ def test_a_search_over_rates_and_penalties_compiles_once(monkeypatch: pytest.Mon
 def test_weights_are_routed_through_pipelines() -> None:
     weight = 1.0 + np.arange(300) % 3
     with sklearn.config_context(enable_metadata_routing=True):
-        net = classifier(learning_rate_init=0.02).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        net = (
+            classifier(learning_rate_init=0.02)
+            .set_fit_request(sample_weight=True)
+            .set_score_request(sample_weight=True)
+        )
         routed = make_pipeline(StandardScaler().set_fit_request(sample_weight=True), net)
         routed.fit(X[:300], Y[:300], sample_weight=weight)
         found = cross_validate(routed, X[:300], Y[:300], params={"sample_weight": weight}, error_score="raise")

@@ -5,9 +5,10 @@
 α is an input of the programs, as the learning rate is, so that a search over either compiles nothing anew.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, wraps
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,8 @@ from fallline.training.update_graph import UpdateGraph, with_update
 
 Array = NDArray[Any]
 ALPHA, TOLD = "alpha", "told"
-GRAPHS_KEPT = 64
+GRAPHS_KEPT, PROGRAMS_KEPT = 64, 8
+"""Of the designs used last; programs have memory of their own."""
 ACTIVATIONS = {"logistic": "sigmoid"}
 """scikit-learn's name → Fallline's, where they differ."""
 
@@ -44,7 +46,7 @@ class Design:
         widths: numbers of features, of hidden neurons layer by layer, and of outputs.
         activations: of each hidden layer.
         dropout: of each hidden layer.
-        loss: see `losses.row_losses`.
+        loss: see `losses.row_losses`; None where only predictions are wanted.
         out_activation: "identity", "exp", "logistic" or "softmax".
         dtype: "float32" or "float64".
     """
@@ -99,7 +101,26 @@ def values(coefs: list[Array], intercepts: list[Array], alpha: float, dtype: str
     return {name: np.asarray(array, dtype=dtype, order="C") for name, array in {**named, ALPHA: alpha}.items()}
 
 
-@lru_cache(maxsize=GRAPHS_KEPT)
+Made = TypeVar("Made")
+
+
+def _kept(most: int) -> Callable[[Callable[..., Made]], Callable[..., Made]]:
+    """Keep what a function has made of the designs used last, but for a user's own loss: it may change meanwhile."""
+
+    def decorate(make: Callable[..., Made]) -> Callable[..., Made]:
+        cached = lru_cache(maxsize=most)(make)
+
+        @wraps(make)
+        def made(design: Design, *further: Any) -> Made:
+            own = design.loss is not None and not isinstance(design.loss, str)
+            return make(design, *further) if own else cached(design, *further)
+
+        return made
+
+    return decorate
+
+
+@_kept(GRAPHS_KEPT)
 def objective_graph(design: Design, weighted: bool, training: bool) -> Graph:
     """L, dL/dw for every weight and intercept, and in "told" what scikit-learn tells of L (see `losses`).
 
@@ -133,7 +154,7 @@ def objective_graph(design: Design, weighted: bool, training: bool) -> Graph:
     return _typed(traced, results, given, design.dtype)
 
 
-@lru_cache(maxsize=GRAPHS_KEPT)
+@_kept(GRAPHS_KEPT)
 def step_graph(design: Design, weighted: bool, rule: tuple[tuple[str, Any], ...]) -> UpdateGraph:
     """A step of training: L, dL/dw and the update, in one graph.
 
@@ -150,19 +171,9 @@ def optimizer(rule: dict[str, Any]) -> Optimizer:
     return kind(**{name: value for name, value in rule.items() if name != "solver"})
 
 
-@lru_cache(maxsize=GRAPHS_KEPT)
-def prediction(widths: tuple[int, ...], activations: tuple[str, ...], out: str, dtype: str) -> ForwardProgram:
-    """The program of the network's outputs after the last activation."""
-    return _forward(Design(widths, activations, (0.0,) * len(activations), None, out, dtype))
-
-
-@lru_cache(maxsize=GRAPHS_KEPT)
-def judgement(design: Design) -> ForwardProgram:
-    """The program of the outputs and of each row's loss as it is told, for rows that are held out."""
-    return _forward(design)
-
-
-def _forward(design: Design) -> ForwardProgram:
+@_kept(PROGRAMS_KEPT)
+def forward_program(design: Design) -> ForwardProgram:
+    """The outputs after the last activation, and, where the design has a loss, that of each row as it is told."""
     traced = trace_network(Perceptron(design), design.widths[:1], DType.FLOAT32, training=False)
     results, given = {OUTPUTS: OUT_ACTIVATIONS[design.out_activation](traced.outputs)}, {}
     if design.loss is not None:

@@ -19,7 +19,7 @@ from fallline.sklearn.arrays import as_rows, parts
 from fallline.sklearn.held_out import HeldOut
 from fallline.sklearn.lbfgs import fit_lbfgs
 from fallline.sklearn.losses import REGRESSION
-from fallline.sklearn.objective import Design, prediction, values
+from fallline.sklearn.objective import Design, forward_program, values
 from fallline.sklearn.parameters import hidden_activations, hidden_dropout, hidden_widths
 from fallline.sklearn.stochastic import NOT_FINITE, OptimizerState, StochasticSolver, rows_per_step
 from fallline.sklearn.watchers import CallbackSupportMixin, Watchers
@@ -80,6 +80,8 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         widths = (X.shape[1], *hidden, self.n_outputs_)
         if first:
             self._initialize(widths)
+        if self.solver in STOCHASTIC and (first or not self._goes_on_judging_alike):
+            self._begin_curves()
         self._check_widths(widths)
         watchers = Watchers(self, given, 1 if incremental else self.max_iter)
         if self.solver == "lbfgs":
@@ -115,7 +117,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             seed = int(self._random_state.randint(np.iinfo(np.int32).max))
             self._optimizer = OptimizerState(self._rule(), seed, float(self.learning_rate_init))
         rows = self._rows(design, X, y, weight)
-        judge = None if aside is None else HeldOut(self._rows(design, *aside))
+        judge = None if aside is None else HeldOut(design, self._rows(design, *aside))
         if judge is not None and self.validation_loss_curve_ is None:
             self.validation_loss_curve_ = []
         StochasticSolver(self, design, rows, judge, watchers).run(1 if incremental else self.max_iter, incremental)
@@ -134,10 +136,17 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             bound = np.sqrt((2.0 if name == "logistic" else 6.0) / (fan_in + fan_out))
             self.coefs_.append(self._random_state.uniform(-bound, bound, (fan_in, fan_out)).astype(self._dtype))
             self.intercepts_.append(self._random_state.uniform(-bound, bound, fan_out).astype(self._dtype))
-        self._best_coefs, self._best_intercepts = list(self.coefs_), list(self.intercepts_)
-        if self.solver not in STOCHASTIC:
-            return
+
+    @property
+    def _goes_on_judging_alike(self) -> bool:
+        """Whether there are curves, of the kind that early_stopping wants, from an earlier fit."""
+        judged = getattr(self, "validation_scores_", None) is not None
+        return hasattr(self, "loss_curve_") and judged == self.early_stopping
+
+    def _begin_curves(self) -> None:
+        """As before the first epoch."""
         stopping = self.early_stopping
+        self._best_coefs, self._best_intercepts = (self.coefs_, self.intercepts_) if stopping else ([], [])
         self.loss_curve_, self._no_improvement_count = [], 0
         self.best_loss_ = None if stopping else np.inf
         self.validation_scores_ = [] if stopping else None
@@ -182,6 +191,11 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         targets = y.astype(design.dtype)
         if not isinstance(self.loss, str) or self.loss in REGRESSION:
             chosen = REGRESSION[self.loss]() if isinstance(self.loss, str) else losses.get(self.loss)
+            if isinstance(chosen, losses.CrossEntropy) and self.out_activation_ == "logistic":
+                raise ArgumentError(
+                    f"loss={self.loss!r} needs an output for each of at least three classes, but two classes or "
+                    "several labels have one output each; use nn.losses.BinaryCrossEntropy() or a function"
+                )
             targets = chosen.check_targets(targets, design.dtype, (self.n_outputs_,))
         row_weights = None if weight is None else np.ascontiguousarray(weight, dtype=design.dtype)
         return Rows(as_rows(X, design.dtype), np.ascontiguousarray(targets), row_weights)
@@ -241,7 +255,8 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         name = "float32" if dtype == np.float32 else "float64"
         widths = (*(len(weight) for weight in self.coefs_), len(self.intercepts_[-1]))
         activations = hidden_activations(self.activation, len(widths) - 2)
-        program = prediction(widths, activations, self.out_activation_, name)
+        design = Design(widths, activations, (0.0,) * len(activations), None, self.out_activation_, name)
+        program = forward_program(design)
         given: dict[str, Any] = {
             **values(self.coefs_, self.intercepts_, 0.0, name),
             SEED: np.int64(0),

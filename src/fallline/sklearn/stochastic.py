@@ -105,14 +105,14 @@ class StochasticSolver:
                 pace.observe(count * self.steps_per_epoch, perf_counter() - started)
                 stopped = self._taken(losses, rates)
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=5)
+            warnings.warn("Training interrupted by user.", stacklevel=6)
         else:
             if not (stopped or incremental):
                 warnings.warn(
                     f"Stochastic Optimizer: Maximum iterations ({most}) reached and the optimization hasn't "
                     "converged yet.",
                     ConvergenceWarning,
-                    stacklevel=5,
+                    stacklevel=6,
                 )
         self._put()
 
@@ -143,7 +143,7 @@ class StochasticSolver:
             self.saved = self.epochs.snapshot()
             self._put()
         if self.held_out is not None:
-            self.held_out.judge(est, self.design)
+            self.held_out.judge(est)
         if not math.isfinite(loss):
             return self._diverged(), False
         est._count_improvement()
@@ -179,7 +179,7 @@ class StochasticSolver:
             f"The training loss became {est.loss_} in epoch {est.n_iter_}: the best weights before it are kept. "
             "Try a smaller learning_rate_init, or scale the input data.",
             ConvergenceWarning,
-            stacklevel=6,
+            stacklevel=9,
         )
         return True
 

@@ -60,7 +60,9 @@ class Watchers:
         return stop
 
     def end(self) -> None:
-        """The fit is over."""
+        """The fit is over, and with it an iteration that had been announced but was not needed."""
+        if self._epoch is not None:
+            self._end(self._epoch)
         if self._context is not None:
             self._end(self._context)
 
