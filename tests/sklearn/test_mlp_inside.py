@@ -26,6 +26,13 @@ from fallline.sklearn import MLPClassifier, MLPRegressor, arrays
 X, Y = load_digits(return_X_y=True)
 X = X / 16.0
 
+FROZEN = {
+    ("sgd", "float32"): ["-0x1.796a220000000p-1", "0x1.3fcd51d555555p+0"],
+    ("adam", "float32"): ["-0x1.7983c00000000p-1", "0x1.41c3192aaaaabp+0"],
+    ("adam", "float64"): ["-0x1.7983c16f782a4p-1", "0x1.41c3197009d89p+0"],
+}
+"""Solver and arithmetic → a weight and the loss after eight epochs."""
+
 
 @pytest.fixture(autouse=True)
 def _no_convergence_wanted() -> Iterator[None]:
@@ -41,6 +48,16 @@ def classifier(**settings: Any) -> Any:
 def assert_same_bits(one: Any, other: Any) -> None:
     for a, b in zip([*one.coefs_, *one.intercepts_], [*other.coefs_, *other.intercepts_], strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_the_bits_are_frozen() -> None:
+    """Of solvers and arithmetics, once they were found to agree with scikit-learn's (test_mlp_parity.py)."""
+    x = np.arange(60.0).reshape(12, 5) % 7 / 7
+    found = {}
+    for solver, dtype in (("sgd", "float32"), ("adam", "float32"), ("adam", "float64")):
+        net = classifier(solver=solver, dtype=dtype, batch_size=5, hidden_layer_sizes=(3,)).fit(x, np.arange(12) % 3)
+        found[solver, dtype] = [float(number).hex() for number in (net.coefs_[0][4, 2], net.loss_)]
+    assert found == FROZEN
 
 
 def test_parts_give_the_bits_of_the_whole() -> None:

@@ -9,7 +9,7 @@ scikit-learn tells ½ of the *mean* over outputs as the squared error, but desce
 this: `share` is what the told loss is multiplied with.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from fallline.errors import ShapeError
 from fallline.ir.types import BATCH, format_shape
@@ -45,7 +45,7 @@ def row_losses(loss: Any, out_activation: str, outputs: Tensor, targets: Tensor)
     if loss == "log_loss":
         return (f.softplus(z) - z * t).sum(axis=1), 1.0
     if loss == "squared_error":
-        return ((z - t) * (z - t)).sum(axis=1) * 0.5, 1.0 / int(str(z.shape[1]))
+        return ((z - t) * (z - t)).sum(axis=1) * 0.5, 1.0 / cast(int, z.shape[1])
     if loss == "poisson":
         constant = f.where(t > 0.0, t * f.log(f.where(t > 0.0, t, 1.0)), 0.0) - t
         return (f.exp(z) - t * z + constant).sum(axis=1), 1.0

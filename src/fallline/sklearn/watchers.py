@@ -3,11 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from numpy.typing import NDArray
-
 from fallline.errors import KindError
-
-Array = NDArray[Any]
 
 __all__ = ["CallbackSupportMixin", "Watchers", "functions"]
 
@@ -32,9 +28,8 @@ class Watchers:
         self._estimator, self._functions = estimator, functions(estimator.callbacks)
         self._context: Any = None
         self._epoch: Any = None
-        self._data = {"X": data["X"], "y": data["y"], "metadata": {"sample_weight": data["sample_weight"]}}
-        if data["sample_weight"] is None:
-            self._data["metadata"] = None
+        metadata = None if data["sample_weight"] is None else {"sample_weight": data["sample_weight"]}
+        self._data = {"X": data["X"], "y": data["y"], "metadata": metadata}
         if hasattr(estimator, "_init_callback_context"):
             self._context = estimator._init_callback_context(max_subtasks=most)
             self._context.call_on_fit_task_begin(estimator=estimator, **self._data)
