@@ -3,6 +3,7 @@
 It prints a line of JSON: seconds of `fit`, accuracy on the test rows, epochs.
 """
 
+import importlib
 import json
 import sys
 import time
@@ -34,13 +35,8 @@ def data(name: str, seed: int) -> Any:
 
 def estimator(library: str) -> Any:
     """The class of a library."""
-    if library == "fallline":
-        from fallline.sklearn import MLPClassifier as ours
-
-        return ours
-    from sklearn.neural_network import MLPClassifier as theirs
-
-    return theirs
+    module = "fallline.sklearn" if library == "fallline" else "sklearn.neural_network"
+    return importlib.import_module(module).MLPClassifier
 
 
 def main(library: str, name: str, seed: int) -> dict[str, Any]:

@@ -58,6 +58,9 @@ class TrainJob:
         table = read_table(self.data, header_of(self.given))
         target = self._target(table)
         options = table_options(self.given, self._init())
+        for further in (options.test, options.validation):
+            if isinstance(further, Table) and further.layout is not None and further.layout.no_labels:
+                further.column(target)  # says where the labels belong
         prepared = prepare(table, target, options)
         require_settings(prepared, options)
         if not self.silent:
