@@ -9,7 +9,7 @@ import numpy as np
 from fallline.cli import show, train_text
 from fallline.cli.train_checks import require_new, require_step
 from fallline.data.sources import read_table
-from fallline.data.table import Table
+from fallline.data.table import LABELS, Table
 from fallline.errors import ArgumentError, CompileError
 from fallline.tables.again import began_with, given_of_run, header_of, table_options, to_store
 from fallline.tables.columns import guess_target
@@ -84,6 +84,9 @@ class TrainJob:
         table = read_table(self.data, header_of(self.given))
         target = self._target(table)
         options = table_options(self.given, self._init())
+        for further in (options.test, options.validation):
+            if isinstance(further, Table) and further.layout is not None and further.layout.no_labels:
+                further.column(target)  # says where the labels belong
         prepared = prepare(table, target, options)
         require_settings(prepared, options)
         settle_rate(prepared, options)
@@ -137,6 +140,10 @@ class TrainJob:
     def _target(self, table: Table) -> str:
         if self.given["target"] is not None:
             return table.resolve_column(self.given["target"])
+        if table.layout is not None and (table.default_target is not None or table.layout.no_labels):
+            name = table.default_target or LABELS
+            table.column(name)  # says where the labels belong
+            return name
         guess, reason = guess_target(table)
         columns = "\n".join(f"  {i:>3}  {name}" for i, name in enumerate(table.names[:60], start=1))
         more = f"\n       … and {len(table.names) - 60} more" if len(table.names) > 60 else ""

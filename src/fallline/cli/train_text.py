@@ -138,12 +138,13 @@ def kinds(prepared: Prepared) -> str:
     """The input columns by kind."""
     used = [info for info in prepared.infos if info.used and info.name in prepared.encoder.source_columns]
     named = {"number": "number", "category": "category", "boolean": "truth value", "date": "date"}
+    named |= {"pixel": "point of an image"}
     counted = {kind: [info.name for info in used if info.kind == kind] for kind in named}
     texts = []
     for kind, names in counted.items():
         if names:
             shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
-            plural = "categories" if kind == "category" else f"{named[kind]}s"
+            plural = {"category": "categories", "pixel": "points of an image"}.get(kind, f"{named[kind]}s")
             texts.append(f"{show.count(len(names), named[kind], plural)} ({shown})")
     return "; ".join(texts)
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.data.objects import Place, clean_texts, column_from_values
-from fallline.data.table import Column, Table
+from fallline.data.table import LABELS, Column, Layout, Table
 from fallline.errors import DataError, told
 
 _INPUTS = ("x", "X", "x_train", "X_train", "features", "data", "images")
@@ -86,8 +86,9 @@ def read_array_file(path: Path, source: str) -> Table:
     if rest:
         read = inputs if targets is None else f"{inputs} and {targets}"
         notices.append(f"{source}: {read} were read; these arrays were not: {', '.join(rest)}.")
+    shape = arrays[inputs].shape[1:]
     if targets is None:
-        return Table(columns, source, notices)
+        return Table(columns, source, notices, layout=Layout(shape, _no_labels(path) if is_idx(path) else ""))
     values = arrays[targets]
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
@@ -97,8 +98,8 @@ def read_array_file(path: Path, source: str) -> Table:
             f"{source}: {targets} needs the shape ({rows},), one target for each row of {inputs} "
             f"{arrays[inputs].shape}; it has {values.shape}."
         )
-    columns["y"] = column_from_array(values, "y", _rows_of(source))
-    return Table(columns, source, notices, default_target="y")
+    columns[LABELS] = column_from_array(values, LABELS, _rows_of(source))
+    return Table(columns, source, notices, default_target=LABELS, layout=Layout(shape))
 
 
 def table_from_array(array: NDArray[Any], source: str = "the array") -> Table:
@@ -110,7 +111,7 @@ def table_from_array(array: NDArray[Any], source: str = "the array") -> Table:
             raise DataError(f"{source} needs one axis, as a structured array; it has the shape {array.shape}.")
         fields = {name: array[name] for name in array.dtype.names}
         return Table({name: column_from_array(v, name, _rows_of(source)) for name, v in fields.items()}, source)
-    return Table(matrix_columns(array, source), source)
+    return Table(matrix_columns(array, source), source, layout=Layout(array.shape[1:]))
 
 
 def matrix_columns(array: NDArray[Any], source: str) -> dict[str, Column]:
@@ -187,8 +188,8 @@ def _idx_with_labels(path: Path) -> dict[str, NDArray[Any]]:
     values = _read_idx(path)
     if values.ndim == 1:
         return {"y": values}
-    labels_name = re.sub(r"idx\d", "idx1", path.name.replace("images", "labels"))
-    names = (labels_name, labels_name.removesuffix(".gz"), labels_name + ".gz")
+    name = _labels_name(path)
+    names = (name, name.removesuffix(".gz"), name + ".gz")
     beside = next(
         (path.with_name(name) for name in names if name != path.name and path.with_name(name).is_file()), None
     )
@@ -200,6 +201,17 @@ def _idx_with_labels(path: Path) -> dict[str, NDArray[Any]]:
             f"{path} holds {len(values)} images and {beside} holds labels {labels.shape}: they do not match."
         )
     return {"x": values, "y": labels}
+
+
+def _labels_name(path: Path) -> str:
+    """What the file of labels of an idx file of images is called."""
+    return re.sub(r"idx\d", "idx1", path.name.replace("images", "labels"))
+
+
+def _no_labels(path: Path) -> str:
+    """That the labels of an idx file of images are missing, and where they belong."""
+    name = _labels_name(path).removesuffix(".gz")
+    return f"its labels belong beside it, and {name} (or {name}.gz) is not in {path.parent}. Put that file there."
 
 
 def _read_idx(path: Path) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""The encoder of a table: one encoder a column, together a float32 matrix."""
+"""The encoder of a table: one encoder a column, together a matrix of float32, or of bytes where all are points."""
 
 from collections.abc import Iterable
 from typing import Any, Protocol, Self
@@ -12,12 +12,13 @@ from fallline.data.column_encoders import (
     DateEncoder,
     NumberEncoder,
 )
+from fallline.data.pixels import PixelEncoder
 from fallline.data.table import Table
 from fallline.errors import DataError, nearest
 
-ColumnEncoder = NumberEncoder | BooleanEncoder | CategoryEncoder | DateEncoder
+ColumnEncoder = NumberEncoder | BooleanEncoder | CategoryEncoder | DateEncoder | PixelEncoder
 _ENCODERS: dict[str, type[ColumnEncoder]] = {
-    encoder.kind: encoder for encoder in (NumberEncoder, BooleanEncoder, CategoryEncoder, DateEncoder)
+    encoder.kind: encoder for encoder in (NumberEncoder, BooleanEncoder, CategoryEncoder, DateEncoder, PixelEncoder)
 }
 
 
@@ -36,12 +37,14 @@ class TableEncoder:
     """Numbers for a network from the columns of a table, with statistics of the training rows alone.
 
     `transform` gives float32 (rows, dense_width + code columns): first the dense features, then one column of integer
-    codes for each embedded category. Columns are found by name, so their order does not matter and others are ignored.
+    codes for each embedded category; or uint8 (rows, points) where every column is a point of an image. Columns are
+    found by name, so their order does not matter and others are ignored.
 
     Attributes:
         feature_names: one readable name for each column of the matrix.
         dense_width: how many of those columns are dense.
         embedded: (column, cardinality) of each code column, in order.
+        dtype: of the matrix.
         source_columns: the table columns that are used, in the order of training.
         dropped: columns without variance on the training rows, of which nothing is used.
         notices: what fitting noticed, such as infinite values.
@@ -54,6 +57,8 @@ class TableEncoder:
         self.notices = list(notices)
         self._dense = [e for e in self.encoders if not (isinstance(e, CategoryEncoder) and e.embedded)]
         self._coded = [e for e in self.encoders if isinstance(e, CategoryEncoder) and e.embedded]
+        pixels = bool(self.encoders) and all(isinstance(encoder, PixelEncoder) for encoder in self.encoders)
+        self.dtype: np.dtype[Any] = np.dtype(np.uint8 if pixels else np.float32)
         self.source_columns = [encoder.name for encoder in self.encoders]
         self.embedded = [(encoder.name, encoder.cardinality) for encoder in self._coded]
         self.dense_width = sum(len(encoder.features) for encoder in self._dense)
@@ -65,7 +70,8 @@ class TableEncoder:
 
         Args:
             table: the training rows.
-            infos: the columns to use and their kinds; those that are no number, boolean, category or date are left out.
+            infos: the columns to use and their kinds; those that are no number, boolean, category, date or pixel are
+                left out.
 
         Raises:
             DataError: no column is left that tells rows apart.
@@ -89,8 +95,8 @@ class TableEncoder:
             encoder.notices.append(f"Not used, because all training rows have one value: {columns}.")
         return encoder
 
-    def transform(self, table: Table, notices: list[str] | None = None) -> NDArray[np.float32]:
-        """The matrix of a table's rows: float32 (rows, len(feature_names)).
+    def transform(self, table: Table, notices: list[str] | None = None) -> NDArray[Any]:
+        """The matrix of a table's rows: (rows, len(feature_names)), of `dtype`.
 
         Args:
             table: rows with the columns of training, in any order.
@@ -101,7 +107,7 @@ class TableEncoder:
         """
         self._require_columns(table)
         told: list[str] = [] if notices is None else notices
-        matrix = np.empty((len(table), len(self.feature_names)), dtype=np.float32)
+        matrix = np.empty((len(table), len(self.feature_names)), dtype=self.dtype)
         begin = 0
         for encoder in (*self._dense, *self._coded):
             end = begin + len(encoder.features)

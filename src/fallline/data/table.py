@@ -1,6 +1,7 @@
 """The table: named columns of equal length, each one NumPy array, and where each row came from."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,21 @@ from numpy.typing import ArrayLike, NDArray
 from fallline.errors import DataError, nearest
 
 Column = NDArray[Any]
+LABELS = "y"
+"""The column of the targets where a table is made of an array and its targets."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What is known of a table whose columns are the entries of an array's rows.
+
+    Attributes:
+        shape: of a row, such as (28, 28).
+        no_labels: where labels were looked for in vain, as a sentence; empty where there are some, or need not be.
+    """
+
+    shape: tuple[int, ...]
+    no_labels: str = ""
 
 
 class Table:
@@ -24,6 +40,7 @@ class Table:
         lines: for each row the line in the file (from 1) where it begins, where that is known.
         default_target: the column that this data set is usually asked about, if it knows one.
         numbers: for each row its number (from 0) in the source, where the table is a part of it.
+        layout: of the array that the columns come from, if they do.
     """
 
     def __init__(
@@ -34,6 +51,7 @@ class Table:
         lines: NDArray[np.int64] | None = None,
         default_target: str | None = None,
         numbers: NDArray[np.int64] | None = None,
+        layout: Layout | None = None,
     ) -> None:
         self.columns: dict[str, Column] = dict(columns)
         self.source = source
@@ -41,6 +59,7 @@ class Table:
         self.lines = lines
         self.default_target = default_target
         self.numbers = numbers
+        self.layout = layout
         lengths = {len(values) for values in self.columns.values()}
         if len(lengths) > 1:
             shown = ", ".join(f"{name!r} has {len(values)}" for name, values in list(self.columns.items())[:5])
@@ -68,7 +87,8 @@ class Table:
             DataError: no column has that name; the message gives the nearest.
         """
         if name not in self.columns:
-            raise DataError(f"{self.source} has no column {name!r}: {nearest(name, self.columns)}")
+            known = "" if self.layout is None or name != LABELS else self.layout.no_labels
+            raise DataError(f"{self.source} has no column {name!r}: {known or nearest(name, self.columns)}")
         return self.columns[name]
 
     def resolve_column(self, spec: str | int) -> str:
@@ -98,14 +118,14 @@ class Table:
         columns = {name: values[index] for name, values in self.columns.items()}
         lines = None if self.lines is None else self.lines[index]
         numbers = np.arange(len(self))[index] if self.numbers is None else self.numbers[index]
-        return Table(columns, self.source, self.notices, lines, self.default_target, numbers=numbers)
+        return Table(columns, self.source, self.notices, lines, self.default_target, numbers, self.layout)
 
     def drop(self, names: Iterable[str]) -> "Table":
         """The table without the named columns, each of which must exist."""
         gone = {self.resolve_column(name) for name in names}
         columns = {name: values for name, values in self.columns.items() if name not in gone}
         target = None if self.default_target in gone else self.default_target
-        return Table(columns, self.source, self.notices, self.lines, target, numbers=self.numbers)
+        return Table(columns, self.source, self.notices, self.lines, target, self.numbers, self.layout)
 
     def place(self, row: int) -> str:
         """Where row `row` (from 0) is, for a message: "cars.csv, row 3 (line 4)"."""

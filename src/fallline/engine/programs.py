@@ -25,7 +25,9 @@ WIDE_CAPACITY = 256
 """Any other takes so many, whose numbers stay in the second cache."""
 
 
-def make_program(graph: Graph, sizes: Mapping[str, int], shards: int = 1, engine: str = COMPILED) -> Any:
+def make_program(
+    graph: Graph, sizes: Mapping[str, int], shards: int = 1, engine: str = COMPILED, threads: int | None = None
+) -> Any:
     """A graph made ready for one number of rows: called with inputs by name, it gives outputs by name.
 
     Args:
@@ -33,6 +35,7 @@ def make_program(graph: Graph, sizes: Mapping[str, int], shards: int = 1, engine
         sizes: the value of each symbolic dimension.
         shards: fixed slices over which sums over rows are cut.
         engine: "compiled" or "reference".
+        threads: how many run it on the compiled engine; None chooses by its work.
 
     Where the graph cannot be compiled, a warning is logged and the reference walk is taken.
     """
@@ -40,7 +43,7 @@ def make_program(graph: Graph, sizes: Mapping[str, int], shards: int = 1, engine
         try:
             from fallline.engine.compiled import CompiledProgram
 
-            return CompiledProgram(graph, sizes, shards)
+            return CompiledProgram(graph, sizes, shards, threads)
         except RecursionError:
             warn_of_fallback(CompileError("the graph is too deep for the compiler"))
         except (CompileError, ImportError) as error:

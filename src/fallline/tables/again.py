@@ -9,8 +9,8 @@ from fallline.data.encoders import TableEncoder
 from fallline.data.sources import read_table
 from fallline.data.targets import target_from_json
 from fallline.errors import DataError, RunFolderError
+from fallline.tables.images import plan_from_json
 from fallline.tables.model import KEY, TableModel
-from fallline.tables.network import NetworkPlan
 from fallline.tables.prepare import Prepared, TableOptions, prepare
 from fallline.training.recording import Given
 from fallline.training.run_reader import StoredRun
@@ -117,7 +117,7 @@ def began_with(stored: StoredRun) -> TableModel:
         stored.network(),
         TableEncoder.from_json(saved["encoder"]),
         target_from_json(saved["target"]),
-        NetworkPlan.from_json(saved["plan"]),
+        plan_from_json(saved["plan"]),
     )
 
 

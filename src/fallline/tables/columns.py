@@ -15,7 +15,7 @@ from fallline.data.spelling import is_missing
 from fallline.data.table import Column, Table
 from fallline.errors import DataError
 
-USED_KINDS = ("number", "category", "boolean", "date")
+USED_KINDS = ("number", "category", "boolean", "date", "pixel")
 DROPPED_KINDS = ("identifier", "text", "constant", "empty")
 
 _TRUTH_PAIRS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"})
@@ -49,7 +49,8 @@ class ColumnInfo:
 
     Attributes:
         name: the column's name.
-        kind: number, category, boolean, date; or, left out: identifier, text, constant, empty.
+        kind: number, category, boolean, date, pixel (a point of an image); or, left out: identifier, text, constant,
+            empty.
         missing: how many rows lack a value.
         distinct: how many different values there are.
         reason: why the column is left out, or what was decided about it; may be empty.

@@ -13,7 +13,8 @@ from fallline.data.targets import ClassTarget, NumberTarget, target_from_json
 from fallline.errors import ArgumentError, FalllineError, KindError, ModelFileError, told
 from fallline.nn.model_file import network_from, read_tensors, save_network
 from fallline.nn.module import Module
-from fallline.tables.network import NetworkPlan, TableNetwork
+from fallline.tables.images import network_of, plan_from_json
+from fallline.tables.network import NetworkPlan
 from fallline.tables.stored import check_table, check_widths
 from fallline.training.metrics import METRICS, probabilities
 
@@ -128,7 +129,7 @@ class TableModel:
 
     def signature(self) -> tuple[tuple[int, ...], str]:
         """(shape of an encoded row, dtype)."""
-        return (len(self.encoder.feature_names),), "float32"
+        return (len(self.encoder.feature_names),), str(self.encoder.dtype)
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the weights, as JSON can hold it."""
@@ -139,9 +140,9 @@ class TableModel:
             "about": self.about,
         }
 
-    def trainable_network(self) -> TableNetwork:
+    def trainable_network(self) -> Module:
         """A network of the same plan with this model's weights, ready to be trained on."""
-        network = TableNetwork(self.plan)
+        network = network_of(self.plan)
         network.load_parameters(self.network.parameters())
         return network
 
@@ -181,11 +182,11 @@ def load(path: Any, into: Module | None = None) -> Any:
 def _table_model(network: Module, saved: Any) -> TableModel:
     check_table(saved)
     encoder, target = TableEncoder.from_json(saved["encoder"]), target_from_json(saved["target"])
-    plan = NetworkPlan.from_json(saved["plan"])
+    plan = plan_from_json(saved["plan"])
     outputs = len(target.classes) if isinstance(target, ClassTarget) else 1
     features = len(encoder.feature_names)
     check_widths(features, encoder.dense_width, [count for _, count in encoder.embedded], outputs, plan)
-    given = network.predict(np.zeros((1, features), dtype=np.float32))
+    given = network.predict(np.zeros((1, features), dtype=encoder.dtype))
     if given.shape != (1, outputs):
         raise ModelFileError(f"its network gives {given.shape[1:]} for a row, where {(outputs,)} is needed")
     return TableModel(network, encoder, target, plan, dict(saved["about"]))

@@ -194,6 +194,7 @@ def _further(further: Table, table: Table, target: str, notices: list[str]) -> T
             further.source,
             further.notices,
             further.lines,
+            layout=further.layout,
         )
         notices.append(f"{further.source} has other column names; its columns were taken in the order of training.")
     if target not in further:

@@ -20,6 +20,8 @@ from fallline.tables.checks import (
 )
 from fallline.tables.columns import ColumnInfo, describe_columns, infer_task, with_identifiers
 from fallline.tables.findings import about_rows
+from fallline.tables.image_recipe import image_plan, image_recipe
+from fallline.tables.images import describe_images, row_shape
 from fallline.tables.model import TableModel
 from fallline.tables.network import NetworkPlan, require_memory
 from fallline.tables.parts import HELD_OUT, about_time, chosen_split, split_table
@@ -137,23 +139,30 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     task, reason = _task(table, target, options)
     table, codec = _codec(table, target, task, options)
     away = {*dropped, *([weight_column] if weight_column else [])}
-    identifiers = [info for info in describe_columns(table.drop(away), target) if info.kind == "identifier"]
-    inputs = [name for name in table.names if name not in {target, *away, *(info.name for info in identifiers)}]
-    split = chosen_split(table, codec, inputs, time_column, set_aside, options.seed, notices)
+    kept = table.drop(away)
+    images = describe_images(kept, target)
+    identifiers = [info for info in images or describe_columns(kept, target) if info.kind == "identifier"]
+    names = [name for name in table.names if name not in {target, *away, *(info.name for info in identifiers)}]
+    split = chosen_split(table, codec, names, time_column, set_aside, options.seed, notices)
     parts = split_table(table, target, options.validation, options.test, options.test_part, split, notices)
     training = parts["training"]
     if isinstance(codec, NumberTarget) and options.init is None:
         require_training_rows(training)
         codec = fit_number_target(training, target, options.target_scale, notices)  # of training rows alone
-    infos = with_identifiers(describe_columns(training.drop(away), target), identifiers)
+    inputs = training.drop(away)
+    infos = describe_images(inputs, target) or with_identifiers(describe_columns(inputs, target), identifiers)
     if time_column is not None:
         notices.append(about_time(time_column, infos, set_aside))
     encoder = _encoder(training, infos, options, notices)
     matrices = _encoded(parts, encoder, codec, notices)
-    notices += about_rows(training, infos, codec, matrices["training"][1], options.class_weight is not None)
-    recipe = _recipe(len(training), options, notices)
+    shape = row_shape(encoder, inputs)
+    if not shape:
+        notices += about_rows(training, infos, codec, matrices["training"][1], options.class_weight is not None)
+    usual = image_recipe(len(training)) if shape else default_recipe(len(training))
+    recipe = _recipe(usual, len(training), options, notices)
     outputs = len(codec.classes) if isinstance(codec, ClassTarget) else 1
-    plan = network_plan(encoder, outputs, recipe) if options.init is None else options.init.plan
+    plan = image_plan(shape, outputs, recipe) if shape else network_plan(encoder, outputs, recipe)
+    plan = plan if options.init is None else options.init.plan
     require_memory(plan)
     return Prepared(
         target, task, reason, infos, parts, encoder, codec, matrices,
@@ -180,7 +189,7 @@ def _with_whole_labels(table: Table, target: str) -> Table:
     if values.dtype.kind != "f" or np.abs(values).max() >= 2.0**53 or (values != np.floor(values)).any():
         return table
     columns = {**table.columns, target: values.astype(np.int64)}
-    return Table(columns, table.source, table.notices, table.lines, table.default_target, numbers=table.numbers)
+    return Table(columns, table.source, table.notices, table.lines, table.default_target, table.numbers, table.layout)
 
 
 def _codec(table: Table, target: str, task: str, options: TableOptions) -> tuple[Table, ClassTarget | NumberTarget]:
@@ -228,11 +237,10 @@ def _encoder(training: Table, infos: list[ColumnInfo], options: TableOptions, no
     return encoder
 
 
-def _recipe(rows: int, options: TableOptions, notices: list[str]) -> Recipe:
+def _recipe(recipe: Recipe, rows: int, options: TableOptions, notices: list[str]) -> Recipe:
     """The default recipe with the user's wishes in place of its own."""
     if isinstance(options.learning_rate, str) and options.learning_rate != "auto":
         raise ArgumentError(f"the learning rate must be a number or 'auto'; found {options.learning_rate!r}")
-    recipe = default_recipe(rows)
     if options.init is not None:
         plan = options.init.plan
         wishes: list[tuple[str, Any, Any]] = [

@@ -134,6 +134,7 @@ def _are_parts(value: Any) -> bool:
 _COLUMNS: dict[str, dict[str, Check]] = {
     "number": {"mean": _is_number, "deviation": _is_spread, "indicator": _is_truth},
     "boolean": {"indicator": _is_truth},
+    "pixel": {},
     "category": {"labels": _are_labels, "missing": _is_truth, "other": _is_truth, "embedded": _is_truth},
     "date": {"format": _is_date_format, "parts": _are_parts, "indicator": _is_truth},
 }

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from fallline import optim
 from fallline.data.targets import ClassTarget, NumberTarget
 from fallline.errors import ArgumentError, CompileError
+from fallline.nn.module import Module
 from fallline.optim.schedules import by_name as schedule_by_name
+from fallline.tables.images import network_of
 from fallline.tables.model import KEY, TableModel
-from fallline.tables.network import TableNetwork
 from fallline.tables.prepare import Prepared, TableOptions
 from fallline.tables.rate_trial import search, trial_epochs, trial_rows
 from fallline.tables.recipe import Recipe
@@ -217,11 +218,11 @@ def _made_or_gone(path: Path | None, about: dict[str, Any] | None, extra: dict[s
         folder.release()
 
 
-def make_network(prepared: Prepared, options: TableOptions) -> TableNetwork:
+def make_network(prepared: Prepared, options: TableOptions) -> Module:
     """The network before training: drawn from the seed, or the weights of `options.init`."""
     if options.init is not None:
         return options.init.trainable_network()
-    return TableNetwork(prepared.plan, options.seed)
+    return network_of(prepared.plan, options.seed)
 
 
 def require_settings(prepared: Prepared, options: TableOptions) -> None:

@@ -1,0 +1,60 @@
+"""One fit of a perceptron in a process of its own: `python -m benchmarks.estimator_worker LIBRARY SET SEED`.
+
+It prints a line of JSON: seconds of `fit`, accuracy on the test rows, epochs.
+"""
+
+import importlib
+import json
+import sys
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.datasets import load_digits, make_classification
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+
+SETS = {
+    "digits": {},
+    "synthetic": {"max_iter": 20},
+}
+"""What is asked of both libraries beside their defaults, on each set of data."""
+
+
+def data(name: str, seed: int) -> Any:
+    """Training inputs, test inputs, training labels, test labels."""
+    if name == "digits":
+        x, y = load_digits(return_X_y=True)
+        x = x / 16.0
+    else:
+        x, y = make_classification(125_000, 50, n_informative=20, n_classes=5, random_state=0)
+        x = x.astype(np.float32)
+    return train_test_split(x, y, test_size=0.2, random_state=seed, stratify=y)
+
+
+def estimator(library: str) -> Any:
+    """The class of a library."""
+    module = "fallline.sklearn" if library == "fallline" else "sklearn.neural_network"
+    return importlib.import_module(module).MLPClassifier
+
+
+def main(library: str, name: str, seed: int) -> dict[str, Any]:
+    """Fit and score."""
+    x, x_test, y, y_test = data(name, seed)
+    model = estimator(library)(random_state=seed, **SETS[name])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # both may reach max_iter
+        started = time.perf_counter()
+        model.fit(x, y)
+        seconds = time.perf_counter() - started
+    return {
+        "seconds": seconds,
+        "accuracy": float(model.score(x_test, y_test)),
+        "epochs": int(model.n_iter_),
+        "loss": float(model.loss_),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1], sys.argv[2], int(sys.argv[3]))))
