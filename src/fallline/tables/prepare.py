@@ -183,7 +183,7 @@ def _encoded(
     parts: dict[str, Table], encoder: TableEncoder, codec: ClassTarget | NumberTarget, notices: list[str]
 ) -> dict[str, tuple[Array, Array]]:
     """(rows, targets) of each part as numbers; what is wrong with any part is said before training begins."""
-    matrices = {}
+    matrices: dict[str, tuple[Array, Array]] = {}
     for name in (name for name in ("training", "validation", "test") if name in parts):
         part, target = parts[name], parts[name].column(codec.name)
         told: list[str] = []
