@@ -10,12 +10,13 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from fallline.data.spelling import distinct
 from fallline.data.table import Table
-from fallline.data.targets import ClassTarget
 from fallline.errors import ArgumentError, KindError
 from fallline.sklearn import table_rows as rows
 from fallline.sklearn.table_base import TableEstimator
 from fallline.tables.prepare import TableOptions
+from fallline.tables.train import TableRun
 
 Array = NDArray[Any]
 
@@ -123,17 +124,18 @@ class TableClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
         self.classes_ = np.unique(values[weights > 0.0])
         return weights
 
-    def _target_column(self, values: Array, weights: Array) -> Array:
-        """Labels as the model will know them: as they are, or where two are written alike, by their places."""
-        column, classes = rows.label_column(values), rows.label_column(self.classes_)
-        if len(self.classes_) < 2:
-            return column
-        known = ClassTarget.fit(classes)
-        if len(known.classes) == len(self.classes_):
-            self._places = known.encode(classes)
-            return column
-        self._places = np.arange(len(self.classes_))
-        return np.searchsorted(self.classes_, values)
+    def _target_column(self, values: Array, notices: list[str]) -> Array:
+        """Labels as the model will know them: as they are, or where two are spelled alike, by their places."""
+        if len(distinct(rows.label_column(self.classes_))[0]) == len(self.classes_):
+            return rows.label_column(values)
+        notices.append(f"The model knows the labels as numbers from 0, since two of {len(self.classes_)} look alike.")
+        known = np.isin(values, self.classes_)
+        return np.where(known, np.searchsorted(self.classes_, values), -1)
+
+    def _keep(self, trained: TableRun) -> None:
+        super()._keep(trained)
+        codec = trained.prepared.codec
+        self._places = codec.encode(self._target_column(self.classes_, []))  # of our classes among the model's
 
     def _balanced(self, table: Table, target: str, options: TableOptions) -> Table:
         """n / (classes × rows of the class) for each row, where rows and weights count alike."""

@@ -14,7 +14,7 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fallline.data.table import Table
-from fallline.errors import KindError
+from fallline.errors import DataError, KindError
 from fallline.sklearn import table_rows as rows
 from fallline.tables.columns import ColumnInfo
 from fallline.tables.copies import content_order, different_rows
@@ -88,9 +88,17 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         target = getattr(y, "name", None)
         target = rows.free_name(target if isinstance(target, str) else "target", table.names)
         weight = rows.free_name("sample_weight", [*table.names, target])
-        whole = {**table.columns, target: self._target_column(values, weights), weight: weights}
+        notices: list[str] = []
+        whole = {**table.columns, target: self._target_column(values, notices), weight: weights}
         table = different_rows(Table(whole, table.source, table.notices), weight)
-        notices = self._told_of_rows(table, len(values))
+        if len(table) < 2:
+            name = type(self).__name__
+            raise DataError(
+                f"{name}.fit: all rows of weight above 0 are equal; 2 different ones are needed to train on"
+            )
+        if len(table) < len(values):
+            different = f"{len(table):,} different ones of weight above 0"
+            notices.append(f"{len(values):,} rows hold {different}; each counts by its weight.")
         options = self._options(table, target, weight if weight in table else None, notices)
         table = self._balanced(table, target, options)
         prepared = prepare(table, target, options)
@@ -107,7 +115,7 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
     def _targets(self, y: Any) -> Array:
         raise NotImplementedError
 
-    def _target_column(self, values: Array, weights: Array) -> Array:
+    def _target_column(self, values: Array, notices: list[str]) -> Array:
         return values
 
     def _weights(self, values: Array, sample_weight: Any) -> Array:
@@ -115,11 +123,6 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
 
     def _balanced(self, table: Table, target: str, options: TableOptions) -> Table:
         return table
-
-    def _told_of_rows(self, table: Table, given: int) -> list[str]:
-        if len(table) == given:
-            return []
-        return [f"{given:,} rows hold {len(table):,} different ones of weight above 0; each counts by its weight."]
 
     def _options(self, table: Table, target: str, weight: str | None, notices: list[str]) -> TableOptions:
         """The settings as `fallline train` has them, without a test part."""
@@ -149,7 +152,7 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             further = rows.rows_to_predict(self, given[0])
             values = self._targets(given[1])
             check_consistent_length(further, values)
-            column = self._target_column(values, np.ones(len(values)))
+            column = self._target_column(values, [])
             return Table({**further.columns, target: column}, further.source, further.notices)
         if given is None:
             inputs = [values for name, values in table.columns.items() if name not in (target, weight)]

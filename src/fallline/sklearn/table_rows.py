@@ -11,9 +11,7 @@ from sklearn.utils.validation import validate_data
 
 from fallline.data.arrays import column_from_array
 from fallline.data.frames import is_frame
-from fallline.data.objects import column_from_values
 from fallline.data.sources import read_table
-from fallline.data.spelling import is_missing
 from fallline.data.table import Column, Table
 from fallline.errors import ArgumentError, DataError, KindError
 
@@ -64,9 +62,8 @@ def labels(estimator: Any, y: Any) -> Array:
     """
     values = _one_dimensional(estimator, y)
     if values.dtype.kind == "O":
-        _require_present(estimator, is_missing(column_from_values([_told_apart(v) for v in values], "y", _place)))
-        kinds = {type(value) for value in values.tolist()}
-        if not any(issubclass(kind, str) for kind in kinds):
+        _require_present(estimator, values)
+        if not any(isinstance(value, str) for value in values.tolist()):
             values = np.asarray(values.tolist())
     if values.dtype.kind == "f":
         assert_all_finite(values, input_name="y")
@@ -77,7 +74,7 @@ def numbers(estimator: Any, y: Any) -> Array:
     """y as one finite number a row: (rows,) float64."""
     values = _one_dimensional(estimator, y)
     if values.dtype.kind == "O":
-        _require_present(estimator, is_missing(column_from_values(values.tolist(), "y", _place)))
+        _require_present(estimator, values)
     found: Array = check_array(values, ensure_2d=False, dtype=np.float64, input_name="y")
     return found
 
@@ -137,9 +134,9 @@ def _has_columns(X: Any) -> bool:
 
 
 def _has_names(X: Any) -> bool:
-    """Whether the columns' names are text; a DataFrame without names counts them."""
-    named = getattr(X, "columns", None)
-    return not is_frame(X) or named is None or all(isinstance(name, str) for name in named)
+    """Whether the columns' names are text; pandas counts those of columns without names."""
+    pandas = type(X).__module__.split(".")[0] == "pandas"
+    return not pandas or all(isinstance(name, str) for name in X.columns)
 
 
 def _from_columns(estimator: Any, X: Any, call: str) -> Table:
@@ -181,7 +178,8 @@ def _one_dimensional(estimator: Any, y: Any) -> Array:
     return found
 
 
-def _require_present(estimator: Any, missing: Array) -> None:
-    if missing.any():
-        row = int(np.argmax(missing))
-        raise DataError(f"{_of(estimator, 'fit')}: y has no value in row {row}; fill it in, or leave that row out")
+def _require_present(estimator: Any, values: Array) -> None:
+    """No cell of an object array is None, NaN, pandas' NA or NaT; "NA" is a label like any other."""
+    for row, value in enumerate(values.tolist()):
+        if value is None or type(value).__name__ in ("NAType", "NaTType") or value != value:
+            raise DataError(f"{_of(estimator, 'fit')}: y has no value in row {row}; fill it in, or leave that row out")

@@ -20,9 +20,8 @@ Rows = NDArray[np.int64]
 def different_rows(table: Table, weight_column: str) -> Table:
     """Each different row once, with the sum of its weights; without the column of weights where all sums are equal.
 
-    Rows of weight 0 are left out. Where the sums are equal, the rows stay in the order of their first appearance, so
-    that a table without weights and copies comes back as it is. Elsewhere they are sorted by their cells: the order
-    in which they came then does not matter.
+    Rows of weight 0 are left out. Different rows of weight 1 stay in their order, so that a table without weights and
+    copies comes back as it is. All others are sorted by their cells: the order in which they came does not matter.
 
     Args:
         table: rows with a column of weights.
@@ -36,9 +35,11 @@ def different_rows(table: Table, weight_column: str) -> Table:
     rest, weights = table.drop([weight_column]).select(counted), weights[counted]
     number = content_order(list(rest.columns.values()), len(rest))
     first, sums = _summed(number, weights)
-    if (sums == sums[0]).all():
+    if (sums == 1.0).all():
         return rest.select(np.sort(first))
     different = rest.select(first)
+    if (sums == sums[0]).all():
+        return different
     return Table(
         {**different.columns, weight_column: sums},
         table.source,
