@@ -33,7 +33,7 @@ def test_no_column_is_left(refused: Refused, table: Make, numbered: Any) -> None
 def test_columns_that_are_not_there(refused: Refused, shop: Path) -> None:
     assert refused(*training(shop, "kind", "--drop", "pric")) == "shop.csv has no column 'pric': did you mean 'price'?"
     assert refused(*training(shop, "kind", "--drop", "kind")) == (
-        "the target 'kind' cannot be dropped or be the weight column as well"
+        "the target 'kind' cannot be dropped, or be the weight or time column as well"
     )
     assert refused(*training(shop, "kind", "--weight-column", "wight")) == (
         "shop.csv has no column 'wight': did you mean 'weight'?"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -130,6 +131,25 @@ def test_numbers_of_encoders_that_no_float_holds(
     assert "has 'mean' 1000000000000000000000000000000000000000, which cannot be" in said
     table["encoder"]["columns"][0] = {**table["encoder"]["columns"][0], "mean": 1.5, "name": "\ud800"}
     assert "its metadata are damaged" in refused("predict", changed(models, tmp_path, table=table), shop)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("log", 1, "the target has 'log' 1, which cannot be"),
+        ("low", "0", "the target has 'low' '0', which cannot be"),
+        ("low", 10.0**9, "the target's values end at 1.0, below 1000000000.0, their beginning"),
+        ("scale", "log", "the target has 'scale', which this version does not know"),
+    ],
+)
+def test_a_scale_that_cannot_be(
+    refused: Refused, shop: Path, models: dict[str, Path], tmp_path: Path, key: str, value: Any, said: str
+) -> None:
+    arrays, metadata = read_tensors(models["price"] / "model.safetensors")
+    table = metadata["table"]
+    table["target"] |= {"high": 1.0} | {key: value}
+    write_tensors(tmp_path / "odd.safetensors", arrays, metadata)
+    assert said in refused("predict", "odd.safetensors", shop)
 
 
 def test_training_from_weights_that_overflow(

@@ -108,6 +108,34 @@ def test_unusable_numbers_are_told(values, sentence: str) -> None:
     assert sentence in str(problem.value)
 
 
+def test_a_logarithmic_scale_is_undone() -> None:
+    values = [0.5, 3.0, 20.0, 1e-3, 7e6]
+    target = NumberTarget.fit(np.array(values), "price", log=True)
+    logs = [math.log(value) for value in values]
+    assert target.mean == pytest.approx(statistics.fmean(logs), rel=1e-14)
+    assert target.deviation == pytest.approx(statistics.pstdev(logs), rel=1e-14)
+    encoded = target.encode(np.array(values))
+    np.testing.assert_allclose(encoded[:, 0], (np.array(logs) - target.mean) / target.deviation, rtol=1e-6)
+    np.testing.assert_allclose(target.decode(encoded), values, rtol=1e-5)
+    assert target.encode(np.array([0.0, -5.0])).tolist() == [[-10.0], [-10.0]], "no logarithm, far below all others"
+    assert np.isfinite(target.decode([1e30, -1e30])).all()
+    again = target_from_json(json.loads(json.dumps(target.to_json())))
+    assert vars(again) == vars(target)
+
+
+def test_no_prediction_goes_beyond_a_limit() -> None:
+    target = NumberTarget.fit(np.array([0.0, 5.0, 10.0]), "y", low=0.0, high=10.0)
+    assert target.decode([[-9.0], [0.0], [9.0]]).tolist() == [0.0, 5.0, 10.0]
+    one_sided = NumberTarget.fit(np.array([0.0, 5.0, 10.0]), "y", high=10.0)
+    assert one_sided.decode([-9.0, 9.0]).tolist() == [-9.0 * one_sided.deviation + 5.0, 10.0]
+
+
+def test_a_logarithmic_scale_needs_positive_values() -> None:
+    with pytest.raises(DataError) as problem:
+        NumberTarget.fit(np.array([1.0, 0.0]), "y", log=True)
+    assert str(problem.value).startswith("row 2, target 'y': a logarithmic scale needs values above 0, found 0.")
+
+
 def test_rows_without_a_target_are_left_out_and_told() -> None:
     table = read_table({"x": [1, 2, 3], "y": ["a", None, "b"]})
     rest = drop_missing_targets(table, "y")

@@ -86,9 +86,9 @@ def test_another_rule_has_its_own_usual_rate(garden: Table) -> None:
 
 
 def test_only_an_explicit_batch_is_told_to_be_cut(garden: Table) -> None:
-    assert prepared_of(garden, batch_size=102).notices == []
+    cut = "The batch of 103 rows was cut to the 102 training rows."
     told = prepared_of(garden, batch_size=103)
-    assert told.notices == ["The batch of 103 rows was cut to the 102 training rows."]
+    assert told.notices == [*prepared_of(garden, batch_size=102).notices, cut]
     assert told.recipe.batch_size == 102
     assert prepared_of(garden, batch_size="all").recipe.batch_size == "all"
 
@@ -120,3 +120,11 @@ def test_a_weight_that_cannot_be_is_named_with_its_row(columns: dict[str, list[A
 def test_too_large_a_network_is_refused_with_the_numbers(garden: Table) -> None:
     with pytest.raises(ArgumentError, match=r"has 4,000,[\d,]+ parameters and needs 128,\d+\.\d GB for training; this"):
         prepared_of(garden, hidden=(2_000_000, 2_000_000))
+
+
+def test_patience_is_a_quarter_of_the_epochs_that_nobody_asked_for(garden: Table) -> None:
+    epochs = prepared_of(garden).recipe.epochs
+    assert prepared_of(garden).patience == max(10, math.ceil(epochs / 4))
+    assert prepared_of(garden, epochs=80).patience is None
+    assert prepared_of(garden, epochs=80, patience=3).patience == 3
+    assert prepared_of(garden, patience=3, validation=None).patience is None

@@ -87,8 +87,9 @@ def _run(arguments: list[str] | None) -> int:
     except click.ClickException as mistake:
         return _report_usage(mistake)
     except (click.Abort, KeyboardInterrupt) as stop:
-        click.echo("interrupted", err=True)
-        return 128 + int(getattr(stop.__cause__ or stop, "number", signal.SIGINT))
+        cause = stop.__cause__ or stop
+        click.echo("; ".join(["interrupted", *getattr(cause, "__notes__", [])]), err=True)
+        return 128 + int(getattr(cause, "number", signal.SIGINT))
     except Exception as error:
         return _report(error)
     return result if isinstance(result, int) else 0

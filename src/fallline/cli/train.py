@@ -33,6 +33,15 @@ def _batch(context: Any, parameter: Any, text: str | None) -> int | str | None:
     return int(text)
 
 
+def _rate(context: Any, parameter: Any, text: str | None) -> float | str | None:
+    if text is None or text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise click.BadParameter(f"need a number such as 0.001, or auto; found {text!r}") from None
+
+
 def _fraction_or_file(context: Any, parameter: Any, text: str) -> float | str:
     try:
         share = float(text)
@@ -43,25 +52,39 @@ def _fraction_or_file(context: Any, parameter: Any, text: str) -> float | str:
     return share
 
 
-WITH_RESUME = ("data", "resume", "threads", "quiet", "as_json", "profile")
+WITH_RESUME = ("data", "resume", "branch", "step", "threads", "quiet", "as_json", "profile")
+WITH_BRANCH = ("lr", "epochs", "schedule", "patience")
 
 
-def _require_alone(data: str | None) -> None:
-    """Refuse, beside --resume, what the run decides itself."""
+def _require_fitting(data: str | None, resume: str | None, branch: Path | None, step: int | None) -> None:
+    """Refuse, beside --resume, what the run decides itself; without it, what is of a run."""
+    if resume is None:
+        if branch is not None or step is not None:
+            name = "--step" if branch is None else "--branch"
+            raise click.UsageError(f"{name} is of a run that is gone on with; say which: --resume RUN")
+        if data is None:
+            raise click.UsageError("train needs DATA, a file or the name of a bundled set; or --resume RUN")
+        return
     context = click.get_current_context()
     given = [
         parameter
         for parameter in context.command.params
         if context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
     ]
-    names = [parameter.opts[0] for parameter in given if parameter.name not in WITH_RESUME]
+    allowed = WITH_RESUME if branch is None else (*WITH_RESUME, *WITH_BRANCH)
+    names = [parameter.opts[0] for parameter in given if parameter.name not in allowed]
     if data is not None:
         names.insert(0, data)
     if names:
         raise click.UsageError(
             f"--resume takes data and settings from the run, so {names[0]} cannot be given beside it; only --threads, "
-            "--quiet, --json and --profile can"
+            "--quiet, --json and --profile can, and with --branch NEW also --step, --lr, --epochs, --schedule and "
+            "--patience"
         )
+    if step is not None and branch is None:
+        raise click.UsageError("--step is where a new run branches off; give its folder, too: --branch NEW")
+    if context.params["lr"] == "auto":
+        raise click.UsageError("--lr auto tries a training from its beginning; a branch needs a number")
 
 
 @click.command(short_help="Train a network on a table.")
@@ -80,22 +103,32 @@ def _require_alone(data: str | None) -> None:
 @click.option("--dropout", type=click.FloatRange(0.0, 1.0, max_open=True), help="Dropout after each hidden layer.")
 @click.option("--init", "init_model", metavar="MODEL", help="Start from this model's weights.")
 @click.option("--optimizer", help="sgd, adam, adamw, rmsprop, adagrad, adadelta, nadam, radam or lion.")
-@click.option("--lr", type=float, help="The learning rate.")
+@click.option("--lr", callback=_rate, help="The learning rate; auto finds one by short trials.")
 @click.option("--schedule", help="How the learning rate changes: constant, one_cycle, cosine, …")
 @click.option("--batch", callback=_batch, help="Rows per step; 1 is stochastic, all is batch gradient descent.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training rows.")
 @click.option("--patience", type=click.IntRange(min=1), help="Stop after so many epochs without a better validation.")
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Give rare classes more weight.")
 @click.option("--weight-column", metavar="COLUMN", help="A column with the weight of each row.")
+@click.option("--time-column", metavar="COLUMN", help="Validate and test on the latest rows by this column.")
+@click.option(
+    "--target-scale", type=click.Choice(["auto", "linear", "log"]), default="auto", show_default=True,
+    help="The scale on which numbers are learnt; scores and predictions keep the target's units.",
+)  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of each step; by default what its work is worth.")
 @click.option("--shards", type=click.IntRange(min=1), default=1, show_default=True, help="Slices of a batch's sums.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder to make; runs/NAME-1, … by default.")
 @click.option("--resume", metavar="RUN", help="Go on with the run in this folder, which needs nothing else.")
+@click.option(
+    "--branch", metavar="NEW", type=click.Path(path_type=Path),
+    help="With --resume: leave that run as it is and go on in this new folder; takes another --lr, --epochs, …",
+)  # fmt: skip
+@click.option("--step", type=click.IntRange(min=0), help="With --branch: leave the run after so many steps.")
 @click.option("--profile", is_flag=True, help="Show what each kernel of a step takes, after training.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON and nothing else.")
-def train(data: str | None, resume: str | None, **given: Any) -> int:
+def train(data: str | None, resume: str | None, branch: Path | None, step: int | None, **given: Any) -> int:
     """Train a network on DATA and write a model, a report and a run folder.
 
     Ctrl-C ends the training with a checkpoint; --resume goes on from there, with the same result.
@@ -103,15 +136,17 @@ def train(data: str | None, resume: str | None, **given: Any) -> int:
     DATA is a CSV, TSV, JSON lines, Parquet or Arrow file (also .gz), .npz or idx arrays, or the name of a
     bundled set: digits, iris, wine, breast_cancer, diabetes, penguins.
     """
-    if resume is None and data is None:
-        raise click.UsageError("train needs DATA, a file or the name of a bundled set; or --resume RUN")
-    if resume is not None:
-        _require_alone(data)
+    _require_fitting(data, resume, branch, step)
     if given["threads"] is not None and "numpy" not in sys.modules:  # NumPy's BLAS reads it when it is loaded
         os.environ["OPENBLAS_NUM_THREADS"] = str(given["threads"])
     from fallline.cli.train_job import TrainJob
 
-    job = TrainJob(str(data), given) if resume is None else TrainJob.resumed(resume, given)
+    if resume is None:
+        job = TrainJob(str(data), given)
+    elif branch is None:
+        job = TrainJob.resumed(resume, given)
+    else:
+        job = TrainJob.branched(resume, branch, step, given, [name for name in WITH_BRANCH if given[name] is not None])
     result = job.run()
     if given["as_json"]:
         click.echo(json.dumps(job.summary(result)))

@@ -1,6 +1,5 @@
 """What `fallline train` does and shows, step by step."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,16 +7,18 @@ from typing import Any
 import numpy as np
 
 from fallline.cli import show, train_text
+from fallline.cli.train_checks import require_new, require_step
 from fallline.data.sources import read_table
 from fallline.data.table import Table
-from fallline.errors import ArgumentError, CompileError, RunFolderError
+from fallline.errors import ArgumentError, CompileError
 from fallline.tables.again import began_with, given_of_run, header_of, table_options, to_store
 from fallline.tables.columns import guess_target
 from fallline.tables.model import TableModel, load
 from fallline.tables.prepare import Prepared, TableOptions, prepare
-from fallline.tables.train import TableRun, make_optimizer, plan_table, require_settings, train_table
+from fallline.tables.train import TableRun, make_optimizer, plan_table, require_settings, settle_rate, train_table
 from fallline.training.plan import Plan
 from fallline.training.progress import Silent, Terminal
+from fallline.training.run_folder import START
 from fallline.training.run_reader import StoredRun
 
 STOPPED = {
@@ -28,7 +29,7 @@ STOPPED = {
     "interrupted": "you interrupted it",
 }
 
-USUAL = (("task", "auto"), ("validation", 0.2), ("seed", 0), ("shards", 1))
+USUAL = (("task", "auto"), ("validation", 0.2), ("target_scale", "auto"), ("seed", 0), ("shards", 1))
 
 
 class TrainJob:
@@ -40,6 +41,8 @@ class TrainJob:
         self.console = show.console(self.silent)
         self.folder = self._choose_folder()
         self.planned: Plan | None = None
+        self.branch: dict[str, Any] | None = None
+        self.command = show.command("train", *_words(data, given))
 
     @classmethod
     def resumed(cls, folder: str, given: Mapping[str, Any]) -> "TrainJob":
@@ -51,22 +54,57 @@ class TrainJob:
         threads = given["threads"] or known["threads"]
         return cls(data, {**known, **shown, "threads": threads, "out": stored.path}, stored)
 
+    @classmethod
+    def branched(
+        cls, folder: str, new: Path, step: int | None, given: Mapping[str, Any], changed: list[str]
+    ) -> "TrainJob":
+        """The job that leaves a run after some step, for a new one in which some options are changed."""
+        job = cls.resumed(folder, given)
+        if job.again is not None and step is not None:
+            require_step(job.again, step)
+        changes = {name: given[name] for name in changed}
+        job.folder, job.given, job.branch = new, {**job.given, **changes}, {"step": step, **changes}
+        words = [part for name in changed for part in (f"--{name}", str(given[name]))]
+        after = [] if step is None else ["--step", str(step)]
+        job.command = show.command("train", "--resume", folder, "--branch", str(new), *after, *words)
+        return job
+
     def run(self) -> TableRun:
         """Read, decide, train, score, report."""
-        if self.again is None:
-            _require_new(self.folder)
+        try:
+            return self._run()
+        except KeyboardInterrupt as stop:
+            if (self.folder / START).exists():
+                stop.add_note(f"to go on: {show.command('train', '--resume', str(self.folder))}")
+            raise
+
+    def _run(self) -> TableRun:
+        if self.again is None or self.branch is not None:
+            require_new(self.folder, "--out" if self.branch is None else "--branch")
         table = read_table(self.data, header_of(self.given))
         target = self._target(table)
         options = table_options(self.given, self._init())
         prepared = prepare(table, target, options)
         require_settings(prepared, options)
+        settle_rate(prepared, options)
         if not self.silent:
             self._show(table, prepared, options)
-        about = self._about(prepared) if self.again is None else dict(self.again.made_by)
+        known = None if self.again is None or self.branch is not None else self.again.made_by
+        about = self._about(prepared) if known is None else dict(known)
         view = Silent() if self.silent else Terminal() if self.console.is_terminal else Silent()
-        result = train_table(prepared, options, folder=self.folder, about=about, progress=view, again=self.again)
+        result = train_table(
+            prepared, options, folder=self.folder, about=about, progress=view, again=self.again,
+            branch=self._changes(prepared),
+        )  # fmt: skip
         self._finish(result)
         return result
+
+    def _changes(self, prepared: Prepared) -> dict[str, Any] | None:
+        """What a branch does differently, as `fl.resume` takes it."""
+        if self.branch is None:
+            return None
+        changes = {name: value for name, value in self.branch.items() if name != "lr"}
+        return changes | ({"optimizer": make_optimizer(prepared.recipe)} if "lr" in self.branch else {})
 
     def exit_code(self, result: TableRun) -> int:
         """0; 128 + the signal's number when interrupted; 2 when the loss became NaN."""
@@ -106,14 +144,16 @@ class TrainJob:
         )
 
     def _about(self, prepared: Prepared) -> dict[str, Any]:
-        """What run.json and the model file say of where they come from."""
+        """What run.json and the model file say of where they come from; a learning rate that was found is a number."""
+        given = {**self.given, "lr": prepared.recipe.learning_rate} if prepared.rate_trial else self.given
         return {
             "data": self.data,
             "target": prepared.target,
             "task": prepared.task,
             "created": _now(),
-            "command": show.command("train", *_words(self.data, self.given)),
-            **to_store(self.data, self.given),
+            "command": self.command,
+            **({"rate_trial": prepared.rate_trial.to_json()} if prepared.rate_trial else {}),
+            **to_store(self.data, given),
         }
 
     def _init(self) -> TableModel | None:
@@ -124,9 +164,15 @@ class TrainJob:
 
     def _show(self, table: Table, prepared: Prepared, options: TableOptions) -> None:
         """What was understood, and what is about to happen."""
-        show.print_listing(self.console, train_text.data_lines(table, prepared, self.given["test_file"] is not None))
+        lines, over = train_text.data_lines(table, prepared, self.given["test_file"] is not None), 0
+        if self.again is not None:
+            step = None if self.branch is None else self.branch["step"]
+            where, over = train_text.goes_on(self.again, None if self.branch is None else self.folder, step)
+            lines = [("run", where), lines[0]]  # the rest was told when it began
+        show.print_listing(self.console, lines)
         self.planned = plan_table(prepared, options)
-        show.print_listing(self.console, train_text.network_lines(prepared, self.planned))
+        if over < prepared.recipe.epochs:
+            show.print_listing(self.console, train_text.network_lines(prepared, self.planned, over))
 
     def _choose_folder(self) -> Path:
         if self.given["out"] is not None:
@@ -143,9 +189,8 @@ class TrainJob:
 
         run, prepared = result.run, result.prepared
         notes = [*prepared.notices, *(info.reason for info in prepared.infos if info.reason)]
-        again = show.command("train", *_words(self.data, self.given))
-        report = write_table_report(self.folder / "report.html", result, notes, again)
-        why = STOPPED.get(run.stopped, run.stopped).format(patience=self.given["patience"])
+        report = write_table_report(self.folder / "report.html", result, notes, self.command)
+        why = STOPPED.get(run.stopped, run.stopped).format(patience=prepared.patience)
         kept = "" if run.best_epoch is None else f"; the weights of epoch {run.best_epoch + 1} were kept"
         metric, model = prepared.metric, self.folder / "model.safetensors"
         test = train_text.score_line(result.scores, len(prepared.parts["test"]), train_text.baseline(prepared))
@@ -161,7 +206,7 @@ class TrainJob:
         show.print_listing(self.console, [row for row in rows if not (failed and row[0] in ("test", "validation"))])
         if self.given["profile"] and not self.silent:
             self._show_profile(result)
-        if run.stopped == "nan":
+        if run.stopped == "nan" and self.branch is None:
             slower = {**self.given, "lr": f"{prepared.recipe.learning_rate / 10:g}"}
             words = ["train", *_words(self.data, slower)]
         elif run.stopped == "interrupted":
@@ -202,17 +247,6 @@ def _table_model(path: str) -> TableModel:
     if not isinstance(model, TableModel):
         raise ArgumentError(f"{path!r} is a network without encoders; --init needs a model made by `fallline train`")
     return model
-
-
-def _require_new(folder: Path) -> None:
-    """The same as `RunFolder` asks, before any time is spent on the data."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        kind = "is a file" if not folder.is_dir() else "exists already and is not empty"
-        raise RunFolderError(f"the run folder {str(folder)!r} {kind}; choose another name with --out, or remove it")
-    place = next((parent for parent in folder.absolute().parents if parent.exists()), folder)
-    if not place.is_dir() or not os.access(place, os.W_OK):
-        why = "may not be written to" if place.is_dir() else "is a file"
-        raise RunFolderError(f"cannot make the run folder {str(folder)!r}: {place} {why}; choose another with --out")
 
 
 def _parameters(model: TableModel) -> int:

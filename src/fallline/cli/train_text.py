@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from fallline.tables.train import predicted_seconds
 from fallline.training.metrics import METRICS
 from fallline.training.plan import Plan
 from fallline.training.run import Run
+from fallline.training.run_reader import StoredRun
 
 Lines = list[tuple[str, str]]
 MOST_NOTES = 12
@@ -41,8 +43,8 @@ def data_lines(table: Table, prepared: Prepared, test_file: bool) -> Lines:
     return lines + _shortened("note", prepared.notices, "note")
 
 
-def network_lines(prepared: Prepared, planned: Plan | None) -> Lines:
-    """The network, its work and memory, how it is trained and how long that will take."""
+def network_lines(prepared: Prepared, planned: Plan | None, done: int = 0) -> Lines:
+    """The network, its work and memory, how it is trained and how long that will take, after so many epochs."""
     recipe = prepared.recipe
     loss = "cross_entropy" if prepared.task == "classification" else "mse"
     batch = "all rows" if recipe.batch_size == "all" else show.count(int(recipe.batch_size), "row")
@@ -54,17 +56,49 @@ def network_lines(prepared: Prepared, planned: Plan | None) -> Lines:
         ("network", prepared.plan.describe()),
         ("", work),
         ("training", f"{loss}, {rate}, {batch} per step"),
-        ("", f"{time_line(prepared, planned)}; Ctrl-C stops and keeps the best"),
+        ("", _kept(prepared)),
+        ("", f"{time_line(prepared, planned, done)}; Ctrl-C stops and keeps the best"),
     ]
 
 
-def time_line(prepared: Prepared, planned: Plan | None) -> str:
-    """The epochs, and the time that is predicted for them."""
-    epochs = prepared.recipe.epochs
+def _kept(prepared: Prepared) -> str:
+    """Which epoch's weights are kept, and what ends the training."""
+    kept = "the weights of the epoch with the lowest validation loss are kept"
+    if prepared.patience is None:
+        return kept
+    return f"{kept}; {show.count(prepared.patience, 'epoch')} without a lower one end the training"
+
+
+def time_line(prepared: Prepared, planned: Plan | None, done: int = 0) -> str:
+    """The epochs, of which some may be over, and the time that is predicted for the others."""
+    epochs = max(prepared.recipe.epochs - done, 0)
+    told = show.count(epochs, "more epoch" if done else "epoch")
     if planned is None:
-        return show.count(epochs, "epoch")
+        return told
     threads = show.count(planned.threads, "thread")
-    return f"{show.count(epochs, 'epoch')} on {threads}: about {_predicted(prepared, planned, epochs)}"
+    return f"{told} on {threads}: about {_predicted(prepared, planned, epochs)}"
+
+
+def steps_in_all(stored: StoredRun) -> int:
+    """The steps of all epochs of a run."""
+    config = stored.config
+    return int(config["epochs"]) * -(-int(config["rows"]) // int(config["batch_size"]))
+
+
+def goes_on(stored: StoredRun, branch: Path | None, step: int | None) -> tuple[str, int]:
+    """(where a run goes on, or where another one leaves it; how many epochs were over then)."""
+    last, whole, epochs = (
+        stored.steps()[-1] if step is None else step,
+        steps_in_all(stored),
+        int(stored.config["epochs"]),
+    )
+    over = last // (whole // epochs)
+    place = f"step {last:,} of {whole:,}, after {show.count(over, 'epoch')} of {epochs:,}"
+    if branch is not None:
+        return f"{branch} leaves {stored.path} at {place}", over
+    if stored.about["stopped"] in ("running", "interrupted"):
+        return f"{stored.path} goes on at {place}", over
+    return f"{stored.path} is at its end: {place}; its weights stay as they are", epochs
 
 
 def trained(prepared: Prepared, planned: Plan | None, run: Run) -> str:
@@ -107,7 +141,12 @@ def describe_target(prepared: Prepared) -> str:
         shown = ", ".join(f"{classes[i]} {counts[i]:,}" for i in order[:8])
         return shown + (f", … ({len(classes)} classes)" if len(classes) > 8 else "")
     numbers = np.concatenate([part.column(prepared.target).astype(np.float64) for part in prepared.parts.values()])
-    return f"from {numbers.min():g} to {numbers.max():g}, mean {prepared.codec.mean:.6g}"
+    return f"from {numbers.min():g} to {numbers.max():g}, mean {_mean(prepared):.6g}"
+
+
+def _mean(prepared: Prepared) -> float:
+    """The target's mean over the training rows."""
+    return float(prepared.parts["training"].column(prepared.target).astype(np.float64).mean())
 
 
 def baseline(prepared: Prepared) -> str:
@@ -118,7 +157,7 @@ def baseline(prepared: Prepared) -> str:
         share = float(np.mean(prepared.matrices["test"][1] == common))
         return f"always {codec.classes[common]!r} would give {100 * share:.1f} %"
     test = prepared.parts["test"].column(target)
-    error = METRICS["rmse"](np.full(len(test), codec.mean), test.astype(np.float64))
+    error = METRICS["rmse"](np.full(len(test), _mean(prepared)), test.astype(np.float64))
     return f"always the mean would give {show.metric_value('rmse', error)}"
 
 

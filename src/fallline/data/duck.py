@@ -2,13 +2,18 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+Handler = Callable[[int, FrameType | None], Any]
 
 
 @contextmanager
@@ -20,9 +25,45 @@ def connection() -> Iterator[Any]:
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
     }
-    with duckdb.connect(":memory:", config=settings) as database:
+    with _interruptible(), duckdb.connect(":memory:", config=settings) as database:
         database.execute("SET enable_progress_bar = false")
         yield database
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Within the block, what a signal's handler raises is raised, too, where it came in the middle of a question.
+
+    DuckDB looks after signals there, and makes a RuntimeError of what the handler raises.
+    """
+    raised: list[BaseException] = []
+
+    def keeping(handler: Handler) -> Handler:
+        def handle(number: int, frame: FrameType | None) -> None:
+            try:
+                handler(number, frame)
+            except BaseException as stop:
+                raised.append(stop)
+                raise
+
+        return handle
+
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: handler for number, handler in found.items() if callable(handler)}
+    try:
+        for number, handler in before.items():
+            signal.signal(number, keeping(handler))
+        yield
+    except BaseException:
+        if not raised:
+            raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if raised:
+        raise raised[0]
 
 
 def plain_name(path: Path, folder: Path, ending: str) -> str:

@@ -10,9 +10,10 @@ from fallline.data.numbers import as_numbers, standard
 from fallline.data.spelling import NUMBER, canonical, distinct, in_order, is_missing
 from fallline.data.table import Column, Table
 from fallline.errors import DataError
+from fallline.ops import exact
 
 Place = Callable[[int], str]
-FARTHEST = 1e15
+FARTHEST, LEAST = 1e15, 10.0
 
 
 def _row(row: int) -> str:
@@ -118,58 +119,102 @@ class ClassTarget:
 class NumberTarget:
     """t = (y − mean) / deviation over the training rows; predictions go back to y = t · deviation + mean.
 
+    On a logarithmic scale t = (ln y − mean) / deviation, and y = exp(t · deviation + mean).
+
     Attributes:
         name: the target's name.
-        mean: of the training rows, in the target's units.
-        deviation: population standard deviation, in the target's units.
+        mean: of the training rows' y, in the target's units, or of their ln y.
+        deviation: population standard deviation of the same.
+        log: whether the scale is logarithmic.
+        low, high: predictions beyond these bounds are taken back to them; None where there is no bound.
     """
 
-    def __init__(self, name: str, mean: float, deviation: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        mean: float,
+        deviation: float,
+        log: bool = False,
+        low: float | None = None,
+        high: float | None = None,
+    ) -> None:
         self.name = name
         self.mean = mean
         self.deviation = deviation
+        self.log = log
+        self.low, self.high = low, high
 
     @classmethod
-    def fit(cls, values: Column, name: str = "target", place: Place = _row) -> Self:
+    def fit(
+        cls,
+        values: Column,
+        name: str = "target",
+        place: Place = _row,
+        log: bool = False,
+        low: float | None = None,
+        high: float | None = None,
+    ) -> Self:
         """Mean and deviation of the training rows.
 
         Raises:
-            DataError: a target is missing, infinite or no number, or all are equal.
+            DataError: a target is missing, infinite or no number, or all are equal; or, for a logarithmic scale, one
+                is not positive.
         """
-        numbers = _target_numbers(values, name, place)
-        mean, deviation = standard(numbers)
+        numbers = target_numbers(values, name, place)
+        if log and not numbers.min() > 0:
+            row = int(np.argmin(numbers))
+            raise DataError(
+                f"{place(row)}, target {name!r}: a logarithmic scale needs values above 0, found {numbers[row]:g}. "
+                f"Correct that row, or predict the values as they are."
+            )
+        mean, deviation = standard(exact.log(numbers) if log else numbers)
         if not deviation > 0:
             raise DataError(
-                f"The target {name!r} is {mean:g} in all {len(numbers)} rows: there is nothing to learn. "
+                f"The target {name!r} is {numbers[0]:g} in all {len(numbers)} rows: there is nothing to learn. "
                 f"Choose another target."
             )
-        return cls(name, mean, deviation)
+        return cls(name, mean, deviation, log, low, high)
 
     def encode(self, values: Column, place: Place = _row, notices: list[str] | None = None) -> NDArray[np.float32]:
         """Standardised targets: (rows, 1) float32, at most ±10¹⁵, so that their squares stay in range.
 
-        Training rows are far below that; a validation row may be anywhere.
+        Training rows are far below that; a validation row may be anywhere. On a logarithmic scale, what is not
+        positive there is taken as `LEAST` deviations below the mean.
         """
-        numbers = _target_numbers(values, self.name, place)
+        numbers = target_numbers(values, self.name, place)
+        if self.log:
+            numbers = np.where(numbers > 0, exact.log(np.maximum(numbers, np.finfo(np.float64).tiny)), -np.inf)
         with np.errstate(over="ignore"):
             standardised = (numbers - self.mean) / self.deviation
-        return np.clip(standardised, -FARTHEST, FARTHEST).astype(np.float32)[:, None]
+        least = -LEAST if self.log else -FARTHEST
+        return np.clip(standardised, least, FARTHEST).astype(np.float32)[:, None]
 
     def decode(self, outputs: ArrayLike) -> NDArray[np.float64]:
         """Network outputs (rows, 1) or (rows,) in the target's units: (rows,) float64."""
         largest = np.finfo(np.float64).max
         with np.errstate(over="ignore"):
             values = np.asarray(outputs, dtype=np.float64).reshape(-1) * self.deviation + self.mean
-        return np.clip(values, -largest, largest)
+        if self.log:
+            values = np.asarray(exact.exp(values))
+        low, high = (-largest if self.low is None else self.low), (largest if self.high is None else self.high)
+        return np.clip(values, low, high)
 
     def to_json(self) -> dict[str, Any]:
         """What `from_json` needs, of plain JSON values."""
-        return {"task": "regression", "name": self.name, "mean": self.mean, "deviation": self.deviation}
+        return {
+            "task": "regression",
+            "name": self.name,
+            "mean": self.mean,
+            "deviation": self.deviation,
+            "log": self.log,
+            "low": self.low,
+            "high": self.high,
+        }
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
         """The target that `to_json` described."""
-        return cls(saved["name"], saved["mean"], saved["deviation"])
+        return cls(**{name: value for name, value in saved.items() if name != "task"})
 
 
 def target_from_json(saved: dict[str, Any]) -> ClassTarget | NumberTarget:
@@ -216,7 +261,12 @@ def _require_known(values: Column, name: str, place: Place) -> None:
         raise DataError(f"The target {name!r} holds dates, which cannot be predicted: choose numbers or classes.")
 
 
-def _target_numbers(values: Column, name: str, place: Place) -> NDArray[np.float64]:
+def target_numbers(values: Column, name: str, place: Place = _row) -> NDArray[np.float64]:
+    """A target as finite float64 numbers.
+
+    Raises:
+        DataError: one is missing, infinite or no number.
+    """
     if values.dtype.kind == "O":
         row = next((i for i, cell in enumerate(values) if cell is not None and not NUMBER.fullmatch(cell)), None)
         if row is not None:

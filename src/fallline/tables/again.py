@@ -19,7 +19,7 @@ NAMES = {"lr": "learning_rate", "batch": "batch_size"}
 """Options of the command line that `TableOptions` calls otherwise."""
 PLAIN = (
     "task", "hidden", "activation", "dropout", "optimizer", "lr", "schedule", "batch", "epochs", "patience",
-    "class_weight", "weight_column", "seed", "threads", "shards",
+    "class_weight", "weight_column", "time_column", "target_scale", "seed", "threads", "shards",
 )  # fmt: skip
 FILES = ("validation", "test_file", "init_model")
 

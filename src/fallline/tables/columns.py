@@ -77,6 +77,16 @@ def describe_columns(table: Table, target: str | None = None) -> list[ColumnInfo
     return infos
 
 
+def with_identifiers(infos: list[ColumnInfo], identifiers: list[ColumnInfo]) -> list[ColumnInfo]:
+    """What columns are by their training rows, but for those that the rows of the whole table show to be identifiers.
+
+    Of the numbers 1, 2, … a part that is drawn at random does not look like counting.
+    """
+    known = {info.name: info for info in identifiers}
+    found = [known.get(info.name, info) for info in infos]
+    return found if any(info.used for info in found) else infos
+
+
 def guess_target(table: Table) -> tuple[str, str]:
     """The column that is most likely to be predicted, and why: a suggestion, never a decision."""
     if not table.columns:

@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 
 from fallline import optim
 from fallline.data.encoders import TableEncoder
-from fallline.data.split import split_rows
 from fallline.data.table import Table
 from fallline.data.targets import ClassTarget, NumberTarget, drop_missing_targets
-from fallline.errors import ArgumentError, DataError
+from fallline.errors import ArgumentError
 from fallline.tables.checks import (
     judging_weights,
     require_kept,
@@ -19,15 +18,18 @@ from fallline.tables.checks import (
     require_training_rows,
     row_weights,
 )
-from fallline.tables.columns import ColumnInfo, describe_columns, infer_task
+from fallline.tables.columns import ColumnInfo, describe_columns, infer_task, with_identifiers
+from fallline.tables.findings import about_rows
 from fallline.tables.model import TableModel
 from fallline.tables.network import NetworkPlan, require_memory
+from fallline.tables.parts import HELD_OUT, about_time, chosen_split, split_table
+from fallline.tables.rate_trial import RateTrial
 from fallline.tables.recipe import Recipe, default_recipe, network_plan
+from fallline.tables.target_scale import fit_number_target
 
 Array = NDArray[Any]
 TASKS = ("auto", "classification", "regression")
-HELD_OUT = 0.2
-"""The share of rows set aside for the test where no test file is given, and of the rest for validation."""
+LEAST_PATIENCE = 10
 
 
 @dataclass
@@ -46,13 +48,15 @@ class TableOptions:
     activation: str | None = None
     dropout: float | None = None
     optimizer: str | None = None
-    learning_rate: float | None = None
+    learning_rate: float | str | None = None
     schedule: str | None = None
     batch_size: int | str | None = None
     epochs: int | None = None
     patience: int | None = None
     class_weight: str | None = None
     weight_column: str | None = None
+    time_column: str | None = None
+    target_scale: str = "auto"
     init: TableModel | None = None
     seed: int = 0
     threads: int | None = None
@@ -75,7 +79,9 @@ class Prepared:
         validation_weights: the same of the validation rows.
         plan: the network's shape.
         recipe: the settings, the user's wishes taken in.
+        rate_trial: what was found where the learning rate was "auto" and training has begun.
         notices: what a person should be told.
+        patience: training stops after so many epochs without a lower validation loss; None for never.
     """
 
     target: str
@@ -89,8 +95,10 @@ class Prepared:
     weights: Array | None
     plan: NetworkPlan
     recipe: Recipe
+    rate_trial: RateTrial | None = None
     notices: list[str] = field(default_factory=list)
     validation_weights: Array | None = None
+    patience: int | None = None
 
     @property
     def validation(self) -> tuple[Array, ...] | None:
@@ -117,8 +125,9 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     target = table.resolve_column(target)
     dropped = [table.resolve_column(name) for name in options.drop]
     weight_column = None if options.weight_column is None else table.resolve_column(options.weight_column)
-    if target in (*dropped, weight_column):
-        raise ArgumentError(f"the target {target!r} cannot be dropped or be the weight column as well")
+    time_column = None if options.time_column is None else table.resolve_column(options.time_column)
+    if target in (*dropped, weight_column, time_column):
+        raise ArgumentError(f"the target {target!r} cannot be dropped, or be the weight or time column as well")
     require_kept(options.init, dropped, weight_column)
     table = drop_missing_targets(table, target)
     notices += [notice for notice in table.notices if notice not in notices]
@@ -126,14 +135,21 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     require_rows(table, set_aside)
     task, reason = _task(table, target, options)
     table, codec = _codec(table, target, task, options)
-    parts = _split(table, target, codec, options, notices)
+    away = {*dropped, *([weight_column] if weight_column else [])}
+    identifiers = [info for info in describe_columns(table.drop(away), target) if info.kind == "identifier"]
+    inputs = [name for name in table.names if name not in {target, *away, *(info.name for info in identifiers)}]
+    split = chosen_split(table, codec, inputs, time_column, set_aside, options.seed, notices)
+    parts = split_table(table, target, options.validation, options.test, options.test_part, split, notices)
     training = parts["training"]
     if isinstance(codec, NumberTarget) and options.init is None:
         require_training_rows(training)
-        codec = NumberTarget.fit(training.column(target), target, training.place)  # of training rows alone
-    infos = describe_columns(training.drop({*dropped, *([weight_column] if weight_column else [])}), target)
+        codec = fit_number_target(training, target, options.target_scale, notices)  # of training rows alone
+    infos = with_identifiers(describe_columns(training.drop(away), target), identifiers)
+    if time_column is not None:
+        notices.append(about_time(time_column, infos, set_aside))
     encoder = _encoder(training, infos, options, notices)
     matrices = _encoded(parts, encoder, codec, notices)
+    notices += about_rows(training, infos, codec, matrices["training"][1], options.class_weight is not None)
     recipe = _recipe(len(training), options, notices)
     outputs = len(codec.classes) if isinstance(codec, ClassTarget) else 1
     plan = network_plan(encoder, outputs, recipe) if options.init is None else options.init.plan
@@ -141,7 +157,21 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     weights = None if weight_column is None else row_weights(training, weight_column)
     judging = judging_weights(parts.get("validation"), weight_column)
     return Prepared(
-        target, task, reason, infos, parts, encoder, codec, matrices, weights, plan, recipe, notices, judging
+        target,
+        task,
+        reason,
+        infos,
+        parts,
+        encoder,
+        codec,
+        matrices,
+        weights,
+        plan,
+        recipe,
+        None,
+        notices,
+        judging,
+        _patience(recipe, options),
     )
 
 
@@ -201,51 +231,6 @@ def _same_target(init: TableModel, target: str, task: str) -> ClassTarget | Numb
     return init.target
 
 
-def _split(
-    table: Table, target: str, codec: ClassTarget | NumberTarget, options: TableOptions, notices: list[str]
-) -> dict[str, Table]:
-    """Training, validation and test rows; the test rows come from a file, or are set aside."""
-    parts: dict[str, Table] = {}
-    rest = table
-    if options.test is not None:
-        parts["test"] = _further(options.test, table, target, notices)
-    elif options.test_part:
-        keep, part = split_rows(_codes(codec, rest, target), len(rest), HELD_OUT, options.seed, "test")
-        parts["test"], rest = rest.select(part), rest.select(keep)
-    if isinstance(options.validation, Table):
-        parts["validation"] = _further(options.validation, table, target, notices)
-    elif options.validation is not None:
-        share = options.validation
-        if not 0.0 < share < 1.0:
-            raise ArgumentError(f"validation must be a share between 0 and 1, or a file; found {share}")
-        keep, part = split_rows(_codes(codec, rest, target), len(rest), share, options.seed, "validation")
-        parts["validation"], rest = rest.select(part), rest.select(keep)
-    parts["training"] = rest
-    return parts
-
-
-def _further(further: Table, table: Table, target: str, notices: list[str]) -> Table:
-    """A validation or test file, whose columns must be those of the training file."""
-    if target not in further and len(further.names) == len(table.names):
-        # a headerless file beside one with a header: the same columns in the same order
-        further = Table(
-            dict(zip(table.names, further.columns.values(), strict=True)),
-            further.source,
-            further.notices,
-            further.lines,
-        )
-        notices.append(f"{further.source} has other column names; its columns were taken in the order of training.")
-    if target not in further:
-        raise DataError(f"{further.source} has no column {target!r}, the target; it cannot be used to judge a model.")
-    cleaned = drop_missing_targets(further, target)
-    notices += [notice for notice in cleaned.notices if notice not in notices]
-    return cleaned
-
-
-def _codes(codec: ClassTarget | NumberTarget, table: Table, target: str) -> Array | None:
-    return codec.encode(table.column(target), table.place) if isinstance(codec, ClassTarget) else None
-
-
 def _encoder(training: Table, infos: list[ColumnInfo], options: TableOptions, notices: list[str]) -> TableEncoder:
     if options.init is not None:
         return options.init.encoder
@@ -256,6 +241,8 @@ def _encoder(training: Table, infos: list[ColumnInfo], options: TableOptions, no
 
 def _recipe(rows: int, options: TableOptions, notices: list[str]) -> Recipe:
     """The default recipe with the user's wishes in place of its own."""
+    if isinstance(options.learning_rate, str) and options.learning_rate != "auto":
+        raise ArgumentError(f"the learning rate must be a number or 'auto'; found {options.learning_rate!r}")
     recipe = default_recipe(rows)
     if options.init is not None:
         plan = options.init.plan
@@ -273,20 +260,32 @@ def _recipe(rows: int, options: TableOptions, notices: list[str]) -> Recipe:
         "activation": options.activation,
         "dropout": options.dropout,
         "optimizer": options.optimizer,
-        "learning_rate": options.learning_rate,
+        "learning_rate": None if options.learning_rate == "auto" else options.learning_rate,
         "schedule": options.schedule,
         "batch_size": options.batch_size,
         "epochs": options.epochs,
     }
     wished: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     recipe = replace(recipe, **wished)
-    if options.optimizer not in (None, "adamw") and options.learning_rate is None:
+    if options.optimizer not in (None, "adamw") and options.learning_rate in (None, "auto"):
         recipe = replace(recipe, learning_rate=_usual_rate(str(options.optimizer)))
     if isinstance(recipe.batch_size, int) and recipe.batch_size > rows:
         if options.batch_size is not None:
             notices.append(f"The batch of {recipe.batch_size:,} rows was cut to the {rows:,} training rows.")
         recipe = replace(recipe, batch_size=rows)
     return recipe
+
+
+def _patience(recipe: Recipe, options: TableOptions) -> int | None:
+    """The user's; or a quarter of the recipe's epochs, at least 10, but never less epochs than were asked for.
+
+    Shorter, it ends some trainings in front of their best epoch, which the end of a schedule brings.
+    """
+    if options.validation is None:
+        return None
+    if options.patience is not None or options.epochs is not None:
+        return options.patience
+    return max(LEAST_PATIENCE, -(-recipe.epochs // 4))
 
 
 def _usual_rate(optimizer: str) -> float:

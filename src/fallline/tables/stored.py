@@ -64,7 +64,10 @@ def _check_target(saved: Any) -> None:
         _keys(saved, {"task": _is_text, "name": _is_text, "classes": _are_classes}, "the target")
     else:
         numbers = {"mean": _is_number, "deviation": lambda value: _is_number(value) and value > 0}
-        _keys(saved, {"task": _is_text, "name": _is_text, **numbers}, "the target")
+        scale = {"log": _is_truth, "low": _is_bound, "high": _is_bound}
+        _keys(saved, {"task": _is_text, "name": _is_text, **numbers, **scale}, "the target")
+        if None not in (saved["low"], saved["high"]) and not saved["low"] <= saved["high"]:
+            raise ModelFileError(f"the target's values end at {saved['high']}, below {saved['low']}, their beginning")
 
 
 def _keys(saved: Any, checks: dict[str, Check], what: str, others: bool = False) -> None:
@@ -102,6 +105,10 @@ def _is_number(value: Any) -> bool:
 
 def _is_spread(value: Any) -> bool:
     return _is_number(value) and value >= 0
+
+
+def _is_bound(value: Any) -> bool:
+    return value is None or _is_number(value)
 
 
 def _are_labels(value: Any) -> bool:

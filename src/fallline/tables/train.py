@@ -1,10 +1,12 @@
 """From a prepared table to a model: train and score."""
 
+import logging
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,12 @@ from numpy.typing import NDArray
 
 from fallline import optim
 from fallline.data.targets import ClassTarget, NumberTarget
-from fallline.errors import CompileError
+from fallline.errors import ArgumentError, CompileError
 from fallline.optim.schedules import by_name as schedule_by_name
 from fallline.tables.model import KEY, TableModel
 from fallline.tables.network import TableNetwork
 from fallline.tables.prepare import Prepared, TableOptions
+from fallline.tables.rate_trial import search, trial_epochs, trial_rows
 from fallline.tables.recipe import Recipe
 from fallline.training.callbacks import Callback
 from fallline.training.fit import fit
@@ -27,6 +30,7 @@ from fallline.training.resume import resume
 from fallline.training.run import Run
 from fallline.training.run_folder import CHECKPOINTS, HISTORY, RUN, START, STEP_LOSSES, RunFolder
 from fallline.training.run_reader import StoredRun
+from fallline.training.signals import Interrupted
 
 Array = NDArray[Any]
 BETWEEN_EPOCHS, AROUND_EPOCHS = 5e-4, 0.1
@@ -66,6 +70,7 @@ def train_table(
     progress: bool | ProgressView | None = None,
     callbacks: tuple[Callback, ...] = (),
     again: StoredRun | None = None,
+    branch: dict[str, Any] | None = None,
 ) -> TableRun:
     """Train on a prepared table and score the result.
 
@@ -77,15 +82,17 @@ def train_table(
         progress: as in `fl.fit`.
         callbacks: as in `fl.fit`.
         again: the run to go on with, in `folder`; None begins one.
+        branch: `folder` is a new one, for a branch of that run: after which step (or None), and with other epochs,
+            schedule, patience, optimizer, as `fl.resume` has them.
     """
     started = time.perf_counter()
+    settle_rate(prepared, options)
     network = make_network(prepared, options)
     model = TableModel(network, prepared.encoder, prepared.codec, prepared.plan, about or {})
-    recipe, codec = prepared.recipe, prepared.codec
-    optimizer, schedule = make_optimizer(recipe), schedule_by_name(recipe.schedule)
+    codec = prepared.codec
     x, y = prepared.matrices["training"]
     common: dict[str, Any] = {
-        "loss": model.loss,
+        "loss": training_loss(prepared),
         "validation": prepared.validation,
         "metrics": ("accuracy",) if isinstance(codec, ClassTarget) else (_unscaled_rmse(codec),),
         "sample_weight": prepared.weights,
@@ -93,38 +100,96 @@ def train_table(
         "progress": progress,
         "callbacks": callbacks,
     }
-    place = _made_or_gone(folder, about, {KEY: model.to_json()}) if again is None else _made_before(again)
-    with place as run_folder:
-        if again is not None:
+    goes_on = again is not None and branch is None
+    place = _made_before(again) if again and goes_on else _made_or_gone(folder, about, {KEY: model.to_json()})
+    with place as run_folder:  # nobody else writes to it until the scores are there
+        if again is None:
+            run = fit(network, x, y, **_settings(prepared, options), run_dir=run_folder, **common)
+        elif branch is None:
             run = resume(run_folder, x, y, net=network, **common)
         else:
-            run = fit(
-                network,
-                x,
-                y,
-                optimizer=optimizer,
-                batch_size=recipe.batch_size,
-                epochs=recipe.epochs,
-                patience=None if prepared.validation is None else options.patience,
-                schedule=schedule,
-                class_weight=options.class_weight,
-                seed=options.seed,
-                shards=options.shards,
-                run_dir=run_folder,
-                **common,
-            )
-    outputs, scores = _score(model, prepared, "test")
-    _, validation_scores = _score(model, prepared, "validation")
-    if run_folder is not None:
-        metric = prepared.metric
-        run_folder.about |= {
-            "metric": metric,
-            "score": scores.get(metric),
-            "validation_score": validation_scores.get(metric),
-            "rows": {name: len(part) for name, part in prepared.parts.items()},
-        }
-        run_folder.write_about(run)
+            run = resume(again.path, x, y, net=network, branch=run_folder, **branch, **common)
+        outputs, scores = _score(model, prepared, "test")
+        _, validation_scores = _score(model, prepared, "validation")
+        if run_folder is not None:
+            metric = prepared.metric
+            run_folder.about |= {
+                "metric": metric,
+                "score": scores.get(metric),
+                "validation_score": validation_scores.get(metric),
+                "rows": {name: len(part) for name, part in prepared.parts.items()},
+            }
+            run_folder.write_about(run)
     return TableRun(model, run, prepared, scores, validation_scores, outputs, time.perf_counter() - started)
+
+
+def settle_rate(prepared: Prepared, options: TableOptions) -> None:
+    """Where the learning rate is "auto", find it by trial, and put it into the recipe; what was found is told.
+
+    The trial trains networks of its own, so that training has the bits of training with the found number given.
+    """
+    if options.learning_rate != "auto" or prepared.rate_trial is not None:
+        return
+    if prepared.validation is None:
+        raise ArgumentError(
+            "a learning rate is found by the validation loss; set validation rows aside, or give a number"
+        )
+    (x, y), weights = prepared.matrices["training"], prepared.weights
+    rows = trial_rows(len(x), options.seed)
+    epochs = trial_epochs(prepared.recipe.epochs)
+
+    def loss_at(rate: float) -> float:
+        fork = replace(prepared, recipe=replace(prepared.recipe, learning_rate=rate, epochs=epochs))
+        with _silent():
+            run = fit(
+                make_network(fork, options),
+                x[rows],
+                y[rows],
+                **_settings(fork, options),
+                loss=training_loss(fork),
+                validation=prepared.validation,
+                sample_weight=None if weights is None else weights[rows],
+                threads=options.threads,
+                progress=False,
+            )
+        if run.stopped == "interrupted":
+            raise Interrupted(run.signal or signal.SIGINT)
+        return min((loss for loss in run.history.get("validation_loss", []) if np.isfinite(loss)), default=np.inf)
+
+    prepared.rate_trial = trial = search(loss_at, prepared.recipe.learning_rate, epochs)
+    prepared.recipe = replace(prepared.recipe, learning_rate=trial.found)
+    prepared.notices.append(trial.told())
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without a word of a rate that is too large: it is told with the others."""
+    log = logging.getLogger("fallline")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
+
+
+def _settings(prepared: Prepared, options: TableOptions) -> dict[str, Any]:
+    """How `fit` trains, by the recipe and the user's wishes."""
+    recipe = prepared.recipe
+    return {
+        "optimizer": make_optimizer(recipe),
+        "batch_size": recipe.batch_size,
+        "epochs": recipe.epochs,
+        "patience": prepared.patience,
+        "schedule": schedule_by_name(recipe.schedule),
+        "class_weight": options.class_weight,
+        "seed": options.seed,
+        "shards": options.shards,
+    }
+
+
+def training_loss(prepared: Prepared) -> str:
+    """The loss that is trained with."""
+    return "cross_entropy" if isinstance(prepared.codec, ClassTarget) else "mse"
 
 
 @contextmanager
@@ -188,7 +253,7 @@ def plan_table(prepared: Prepared, options: TableOptions) -> Plan | None:
             make_network(prepared, options),
             x,
             y,
-            loss="cross_entropy" if isinstance(prepared.codec, ClassTarget) else "mse",
+            loss=training_loss(prepared),
             optimizer=make_optimizer(recipe),
             batch_size=recipe.batch_size,
             sample_weight=prepared.weights,
@@ -209,10 +274,13 @@ def predicted_seconds(prepared: Prepared, planned: Plan, epochs: int) -> float:
 
 
 def _unscaled_rmse(codec: NumberTarget) -> Callable[[Array, Array], float]:
-    """The root mean squared error in the target's units, from standardised values."""
+    """The root mean squared error in the target's units, from what the network gives and is given."""
 
     def rmse(outputs: Array, targets: Array) -> float:
-        return float(np.sqrt(np.mean((outputs - targets) ** 2)) * codec.deviation)
+        with np.errstate(all="ignore"):
+            errors = np.abs(codec.decode(outputs) - codec.decode(targets))
+            largest = max(errors.max(), np.finfo(np.float64).tiny)  # whose square may be out of range
+            return float(np.sqrt(np.mean((errors / largest) ** 2)) * largest)
 
     return rmse
 

@@ -53,6 +53,8 @@ class Terminal:
         self._epochs, self._known = epochs, epochs < 10_000
         total = epochs * steps_per_epoch if self._known else None
         self._task = self._progress.add_task("", total=total, epoch="1", numbers="")
+        if run.epochs:  # it goes on
+            self.epoch(run)
         self._progress.start()
 
     def steps(self, run: Run, count: int) -> None:

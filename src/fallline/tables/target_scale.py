@@ -1,0 +1,61 @@
+"""The scale on which numbers are predicted: as they are, or their logarithm."""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fallline.data.numbers import standard
+from fallline.data.table import Table
+from fallline.data.targets import NumberTarget, target_numbers
+from fallline.errors import ArgumentError
+from fallline.ops import exact
+from fallline.tables.findings import about_limits, limits
+
+Array = NDArray[Any]
+SCALES = ("auto", "linear", "log")
+SKEWED = 4.0
+
+
+def fit_number_target(training: Table, target: str, scale: str, notices: list[str]) -> NumberTarget:
+    """What translates a target of numbers, fitted on the training rows; what it decides is told.
+
+    Args:
+        training: the training rows.
+        target: its name.
+        scale: "auto", "linear" or "log".
+        notices: receives what is told.
+
+    Raises:
+        ArgumentError: there is no such scale.
+        DataError: the target does not fit it.
+    """
+    if scale not in SCALES:
+        raise ArgumentError(f"the target's scale must be one of {', '.join(SCALES)}; found {scale!r}")
+    values = target_numbers(training.column(target), target, training.place)
+    log = scale == "log" or (scale == "auto" and heavily_skewed(values))
+    low, high = limits(values)
+    found = about_limits(target, values, low, high)
+    if log:
+        low, high = float(values.min()), float(values.max())  # beyond them, eˣ makes a small error a large one
+        why = "as you said" if scale == "log" else "it is positive, and a few values are far above the others"
+        notices.append(
+            f"The target {target!r} is learnt on a logarithmic scale ({why}); predictions, which stay "
+            "within the range of the training rows, and scores are in its own units. --target-scale linear takes it as "
+            "it is."
+        )
+    notices += found
+    return NumberTarget.fit(training.column(target), target, training.place, log, low, high)
+
+
+def heavily_skewed(values: Array) -> bool:
+    """Whether numbers are positive and their skewness is above 4 and that of their logarithms is much less."""
+    return bool(values.min() > 0) and skewness(values) > SKEWED and abs(skewness(exact.log(values))) < 1.5
+
+
+def skewness(values: Array) -> float:
+    """The mean of ((x − mean)/deviation)³, in a stated order; 0 where all are equal."""
+    mean, deviation = standard(values)
+    if not deviation > 0:
+        return 0.0
+    z = (values - mean) / deviation
+    return float(exact.tree_sum(z * z * z)) / len(values)
