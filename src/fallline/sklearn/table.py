@@ -1,6 +1,7 @@
 """Estimators for tables as they are: the networks of `fallline train`, for scikit-learn's users."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from numbers import Real
 from typing import Any
 
@@ -36,11 +37,12 @@ class TableClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
         activation: a name of `nn.activations`.
         dropout: probability after each hidden layer.
         optimizer: a name of `optim`.
-        learning_rate: of the optimizer.
+        learning_rate: of the optimizer, or "auto": found by a short trial, of which nothing else remains.
         schedule: a name of `optim.schedules`.
         batch_size: rows of a step, or "all".
         epochs: passes over the rows.
         patience: stop after so many epochs without a lower validation loss.
+        time_column: the column by which the latest rows are the validation rows; by default they are random ones.
         class_weight: {label: weight}, or "balanced": rows of all classes together weigh alike.
         random_state: a whole number, 0 by default; the same number gives the same bits. A `RandomState` gives one.
         threads: how many compute; never changes the result.
@@ -69,11 +71,12 @@ class TableClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
         activation: str | None = None,
         dropout: float | None = None,
         optimizer: str | None = None,
-        learning_rate: float | None = None,
+        learning_rate: float | str | None = None,
         schedule: str | None = None,
         batch_size: int | str | None = None,
         epochs: int | None = None,
         patience: int | None = None,
+        time_column: str | None = None,
         class_weight: Any = None,
         random_state: Any = None,
         threads: int | None = None,
@@ -91,6 +94,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
             batch_size=batch_size,
             epochs=epochs,
             patience=patience,
+            time_column=time_column,
             random_state=random_state,
             threads=threads,
             verbose=verbose,
@@ -155,11 +159,56 @@ class TableClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
 class TableRegressor(RegressorMixin, TableEstimator):  # type: ignore[misc]
     """A network for numbers from a table as it is, as `fallline train` makes it.
 
-    The arguments and attributes are those of `TableClassifier`, without class_weight and classes_;
-    `validation_scores_` are rmse, mae and r2.
+    Args:
+        target_scale: "linear", "log" for positive values that span orders of magnitude, or "auto", which decides by
+            them. Predictions are in the units of y.
+        validation, drop, …: as `TableClassifier` has them, without class_weight.
+
+    Attributes:
+        validation_scores_: rmse, mae and r2 on the validation rows; empty without such.
+        model_, run_, …: as `TableClassifier` has them, without classes_.
     """
 
     _task = "regression"
+
+    def __init__(
+        self,
+        *,
+        validation: Any = None,
+        drop: Any = None,
+        hidden: Any = None,
+        activation: str | None = None,
+        dropout: float | None = None,
+        optimizer: str | None = None,
+        learning_rate: float | str | None = None,
+        schedule: str | None = None,
+        batch_size: int | str | None = None,
+        epochs: int | None = None,
+        patience: int | None = None,
+        time_column: str | None = None,
+        target_scale: str = "auto",
+        random_state: Any = None,
+        threads: int | None = None,
+        verbose: bool = False,
+    ) -> None:
+        super().__init__(
+            validation=validation,
+            drop=drop,
+            hidden=hidden,
+            activation=activation,
+            dropout=dropout,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            schedule=schedule,
+            batch_size=batch_size,
+            epochs=epochs,
+            patience=patience,
+            time_column=time_column,
+            random_state=random_state,
+            threads=threads,
+            verbose=verbose,
+        )
+        self.target_scale = target_scale
 
     def predict(self, X: Any) -> Array:
         """The value of each row, in the units of y: (rows,) float64."""
@@ -169,6 +218,9 @@ class TableRegressor(RegressorMixin, TableEstimator):  # type: ignore[misc]
 
     def _targets(self, y: Any) -> Array:
         return rows.numbers(self, y)
+
+    def _options(self, table: Table, target: str, weight: str | None, notices: list[str]) -> TableOptions:
+        return replace(super()._options(table, target, weight, notices), target_scale=self.target_scale)
 
 
 def _weights_by_label(given: Mapping[Any, Any], values: Array) -> Array:

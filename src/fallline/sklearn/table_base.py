@@ -41,11 +41,12 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         activation: str | None = None,
         dropout: float | None = None,
         optimizer: str | None = None,
-        learning_rate: float | None = None,
+        learning_rate: float | str | None = None,
         schedule: str | None = None,
         batch_size: int | str | None = None,
         epochs: int | None = None,
         patience: int | None = None,
+        time_column: str | None = None,
         random_state: Any = None,
         threads: int | None = None,
         verbose: bool = False,
@@ -61,6 +62,7 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         self.batch_size = batch_size
         self.epochs = epochs
         self.patience = patience
+        self.time_column = time_column
         self.random_state = random_state
         self.threads = threads
         self.verbose = verbose
@@ -141,6 +143,7 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             epochs=self.epochs,
             patience=self.patience,
             weight_column=weight,
+            time_column=self.time_column,
             seed=_seed(self.random_state),
             threads=self.threads,
         )
