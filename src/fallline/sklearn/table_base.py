@@ -19,7 +19,8 @@ from fallline.sklearn import table_rows as rows
 from fallline.tables.columns import ColumnInfo
 from fallline.tables.copies import content_order, different_rows
 from fallline.tables.model import TableModel, load
-from fallline.tables.prepare import HELD_OUT, TableOptions, prepare
+from fallline.tables.parts import HELD_OUT
+from fallline.tables.prepare import TableOptions, prepare
 from fallline.tables.train import TableRun, require_settings, train_table
 
 Array = NDArray[Any]
