@@ -128,8 +128,8 @@ def _kept(table: Table, target: str, seed: int) -> list[tuple[float, float]]:
 def patience() -> Iterator[str]:
     """How long to wait for a lower validation loss."""
     yield "## Patience\n"
-    yield "Of the runs that had a higher validation loss for stopping after a part of their epochs (at least 10) without"
-    yield "a lower one: how many, the worst of it, and the mean share of the epochs that were spared.\n"
+    yield "Of the runs that had a higher validation loss for stopping after a part of their epochs (at least 10)"
+    yield "without a lower one: how many, the worst of it, and the mean share of the epochs that were spared.\n"
     yield "| patience | runs | stopped too early | at worst | epochs spared |"
     yield "| --- | --- | --- | --- | --- |"
     histories = []
@@ -160,7 +160,8 @@ def _stopped(losses: list[float], most: int) -> tuple[float, float]:
 def rates() -> Iterator[str]:
     """What `--lr auto` finds."""
     yield "## `--lr auto`\n"
-    yield "The recipe's own learning rate, and the one that trials found; the loss is log loss or RMSE on the judging rows.\n"
+    yield "The recipe's own learning rate, and the one that trials found; the loss is log loss or RMSE on the"
+    yield "judging rows.\n"
     yield "| table | found, by seed | loss: the recipe's | found | runs in which the found one was better |"
     yield "| --- | --- | --- | --- | --- |"
     for case in (*CLASSES, *(case for case in NUMBERS if case.seeds > 1)):

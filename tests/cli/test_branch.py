@@ -5,7 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import fallline as fl
+from fallline.cli.train_job import TrainJob
+from fallline.training.signals import Interrupted
 
 Cli = Callable[..., Any]
 Refused = Callable[..., str]
@@ -83,6 +87,34 @@ def test_a_branch_is_a_run_like_others(cli: Cli, shop: Path) -> None:
     assert cli("verify", "new").code == 0
     assert cli("train", "--resume", "new", "--branch", "newer", "--step", "33", "--quiet").code == 0
     assert bits("newer") == bits("new")
+
+
+def test_a_branch_trains_all_epochs_that_it_is_given(cli: Cli, shop: Path) -> None:
+    words = ("--target", "kind", "--hidden", "4", "--quiet")
+    assert cli("train", shop, *words, "--out", "old").code == 0
+    usual = told("old")["config"]["patience"]
+    assert usual >= 10
+    assert cli("train", "--resume", "old", "--branch", "same", "--step", "4", "--quiet").code == 0
+    assert told("same")["config"]["patience"] == usual
+    assert bits("same") == bits("old")
+    answer = cli("train", "--resume", "old", "--branch", "new", "--step", "4", "--epochs", "7")
+    assert told("new")["config"]["patience"] is None
+    assert told("new")["epochs"] == 7
+    assert "the weights of the epoch with the lowest validation loss are kept\n" in answer.out
+
+
+def test_an_end_that_is_interrupted_says_how_to_go_on(cli: Cli, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(job: TrainJob, result: Any) -> None:
+        raise Interrupted(15)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainJob, "_finish", interrupted)
+        answer = cli("train", shop, "--target", "kind", "--hidden", "4", "--epochs", "2", "--out", "run", "--quiet")
+    assert answer.code == 143
+    assert answer.err.strip().startswith("interrupted; to go on: ")
+    words = answer.err.split()
+    assert cli(*words[words.index("train") :]).code == 0
+    assert Path("run/report.html").exists()
 
 
 def test_what_a_branch_cannot_be(refused: Refused, cli: Cli, shop: Path) -> None:

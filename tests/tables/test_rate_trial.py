@@ -29,18 +29,22 @@ def test_the_best_of_a_valley_is_found(valley: float, width: float) -> None:
     trial = search(loss_at, 2e-3, 3)
     assert len(tried) == len(set(tried)) <= 9, "each rate is tried once"
     assert sorted(tried) == list(trial.losses)
-    assert trial.losses[trial.found] == min(trial.losses.values())
+    assert trial.best is not None
+    assert trial.losses[trial.best] == min(trial.losses.values())
+    assert trial.found == pytest.approx(trial.best / 3, rel=0.05)
     assert all(
         1.2 < large / small < 3.7 for small, large in zip(list(trial.losses)[:-1], list(trial.losses)[1:], strict=True)
     )
     reach = math.log(2e-3) - 4 * math.log(3), math.log(2e-3) + 4 * math.log(3)
     if reach[0] < valley < reach[1]:
-        assert abs(math.log(trial.found) - valley) < 0.6 * math.log(3)
+        assert abs(math.log(trial.best) - valley) < 0.6 * math.log(3)
 
 
 def test_what_diverges_is_worst_and_a_tie_is_the_usual() -> None:
-    assert search(lambda rate: math.nan if rate > 1e-3 else 1 / rate, 2e-3, 2).found == 0.00067
-    assert search(lambda rate: 1.0, 2e-3, 2).found == 2e-3
+    assert search(lambda rate: math.nan if rate > 1e-3 else 1 / rate, 2e-3, 2).best == 0.00067
+    assert search(lambda rate: 1.0, 2e-3, 2).best == 2e-3
+    assert search(lambda rate: 1.0, 2e-3, 2).found == 0.00067
+    assert search(lambda rate: rate, 2e-3, 2).best == 2.5e-5, "two more where the last is the best"
     hopeless = search(lambda rate: math.inf, 2e-3, 2)
     assert hopeless.found == 2e-3
     assert hopeless.told() == (

@@ -211,6 +211,16 @@ def test_lost_losses(run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
     assert found.network.predict(X).tobytes() == expected.network.predict(X).tobytes()
 
 
+def test_losses_that_were_lost_before_a_kill(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A resumed run wrote that they are not known, and was killed before its next checkpoint."""
+    np.full(10, np.nan).tofile(run / "losses.f64")
+    with caplog.at_level(logging.WARNING, "fallline"):
+        found = fl.resume(run, X, LABELS)
+    assert "losses.f64 is not whole; the losses of earlier steps are lost" in caplog.text
+    assert np.isnan(found.steps["loss"][:10]).all()
+    assert not np.isnan(found.steps["loss"][10:]).any()
+
+
 @pytest.mark.parametrize(
     "value",
     ['"\\ud800"', "[" * 200 + "]" * 200, "[" * 100_000 + "]" * 100_000, "9" * 10_000],

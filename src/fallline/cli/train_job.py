@@ -103,7 +103,7 @@ class TrainJob:
         """What a branch does differently, as `fl.resume` takes it."""
         if self.branch is None:
             return None
-        changes = {name: value for name, value in self.branch.items() if name != "lr"}
+        changes = {name: value for name, value in self.branch.items() if name != "lr"} | {"patience": prepared.patience}
         return changes | ({"optimizer": make_optimizer(prepared.recipe)} if "lr" in self.branch else {})
 
     def exit_code(self, result: TableRun) -> int:

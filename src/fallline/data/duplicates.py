@@ -39,6 +39,7 @@ def _comparable(column: Column) -> NDArray[Any]:
     if column.dtype.kind == "O":
         return distinct(column)[1].astype(np.uint64)
     if column.dtype.kind == "f":
-        numbers = column.astype(np.float64) + 0.0  # −0 becomes 0
+        with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN
+            numbers = column.astype(np.float64) + 0.0  # −0 becomes 0
         return np.where(np.isnan(numbers), np.nan, numbers).view(np.uint64)
     return column.astype(np.int64).astype(np.uint64)

@@ -88,7 +88,7 @@ def chosen_split(
         seed: the run's seed.
         notices: receives what is told.
     """
-    if time_column is not None:
+    if time_column is not None and set_aside:
         return by_time(table, time_column)
     groups = copies(table, codec.name, inputs, 1 + set_aside, notices) if set_aside else None
     codes = codec.encode(table.column(codec.name), table.place) if isinstance(codec, ClassTarget) else None

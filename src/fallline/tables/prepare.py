@@ -79,9 +79,9 @@ class Prepared:
         validation_weights: the same of the validation rows.
         plan: the network's shape.
         recipe: the settings, the user's wishes taken in.
-        rate_trial: what was found where the learning rate was "auto" and training has begun.
         notices: what a person should be told.
         patience: training stops after so many epochs without a lower validation loss; None for never.
+        rate_trial: what was found where the learning rate was "auto" and training has begun.
     """
 
     target: str
@@ -95,10 +95,10 @@ class Prepared:
     weights: Array | None
     plan: NetworkPlan
     recipe: Recipe
-    rate_trial: RateTrial | None = None
     notices: list[str] = field(default_factory=list)
     validation_weights: Array | None = None
     patience: int | None = None
+    rate_trial: RateTrial | None = None
 
     @property
     def validation(self) -> tuple[Array, ...] | None:
@@ -124,8 +124,9 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     notices = list(table.notices)
     target = table.resolve_column(target)
     dropped = [table.resolve_column(name) for name in options.drop]
-    weight_column = None if options.weight_column is None else table.resolve_column(options.weight_column)
-    time_column = None if options.time_column is None else table.resolve_column(options.time_column)
+    weight_column, time_column = (
+        None if name is None else table.resolve_column(name) for name in (options.weight_column, options.time_column)
+    )
     if target in (*dropped, weight_column, time_column):
         raise ArgumentError(f"the target {target!r} cannot be dropped, or be the weight or time column as well")
     require_kept(options.init, dropped, weight_column)
@@ -154,25 +155,13 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     outputs = len(codec.classes) if isinstance(codec, ClassTarget) else 1
     plan = network_plan(encoder, outputs, recipe) if options.init is None else options.init.plan
     require_memory(plan)
-    weights = None if weight_column is None else row_weights(training, weight_column)
-    judging = judging_weights(parts.get("validation"), weight_column)
     return Prepared(
-        target,
-        task,
-        reason,
-        infos,
-        parts,
-        encoder,
-        codec,
-        matrices,
-        weights,
-        plan,
-        recipe,
-        None,
-        notices,
-        judging,
+        target, task, reason, infos, parts, encoder, codec, matrices,
+        None if weight_column is None else row_weights(training, weight_column),
+        plan, recipe, notices,
+        judging_weights(parts.get("validation"), weight_column),
         _patience(recipe, options),
-    )
+    )  # fmt: skip
 
 
 def _task(table: Table, target: str, options: TableOptions) -> tuple[str, str]:

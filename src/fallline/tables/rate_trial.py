@@ -26,12 +26,14 @@ class RateTrial:
     """What a trial found.
 
     Attributes:
-        found: the learning rate.
+        found: the learning rate to train with: one step below the best.
+        best: the rate with the lowest loss; None where all diverged.
         epochs: of each short training.
         losses: its lowest validation loss, by rate, ascending; infinity where it diverged.
     """
 
     found: float
+    best: float | None
     epochs: int
     losses: dict[float, float]
 
@@ -39,18 +41,18 @@ class RateTrial:
         """A sentence for a person."""
         tried = ", ".join(f"{rate:g}" for rate in self.losses)
         epochs = "1 epoch" if self.epochs == 1 else f"{self.epochs} epochs"
-        least = self.losses[self.found]
-        if not math.isfinite(least):
+        if self.best is None:
             return f"No learning rate of {tried} kept the loss finite for {epochs}; the usual {self.found:g} is used."
         return (
-            f"The learning rate {self.found:g} was found by trial: of {tried}, each tried for {epochs}, it reached the "
-            f"lowest validation loss, {least:.4g}. --lr {self.found:g} gives the same training without the trial."
+            f"The learning rate {self.found:g} was found by trial: of {tried}, each tried for {epochs}, {self.best:g} "
+            f"reached the lowest validation loss, {self.losses[self.best]:.4g}; a whole training gets a third of it. "
+            f"--lr {self.found:g} gives the same training without the trial."
         )
 
     def to_json(self) -> dict[str, object]:
         """For run.json; a loss that is not finite is null there."""
         losses = [[rate, loss if math.isfinite(loss) else None] for rate, loss in self.losses.items()]
-        return {"found": self.found, "epochs": self.epochs, "validation_losses": losses}
+        return {"found": self.found, "best": self.best, "epochs": self.epochs, "validation_losses": losses}
 
 
 def trial_epochs(epochs: int) -> int:
@@ -66,32 +68,38 @@ def trial_rows(rows: int, seed: int) -> NDArray[np.int64]:
 def search(loss_at: Callable[[float], float], usual: float, epochs: int) -> RateTrial:
     """Try rates around the usual one, each three times the one before; further on where the last one is the best.
 
+    A short training bears, and likes, a larger rate than a long one, so a third of the best is what is found.
+
     Args:
         loss_at: rate → the lowest validation loss of a short training; what is not finite counts as the worst.
-        usual: the rate in the middle, taken where none is better.
+        usual: the rate in the middle, which wins a tie, and is found where all diverge.
         epochs: of each training, to be told.
     """
     losses: dict[float, float] = {}
 
-    def try_out(place: int) -> float:
-        rate = _rounded(usual * FACTOR**place) if place else usual
+    def rate_at(place: int) -> float:
+        return _rounded(usual * FACTOR**place) if place else usual
+
+    def loss_of(place: int) -> float:
+        rate = rate_at(place)
         if rate not in losses:
             loss = loss_at(rate)
             losses[rate] = loss if math.isfinite(loss) else math.inf
         return losses[rate]
 
-    def best() -> int:
-        return min(places, key=lambda place: (try_out(place), abs(place), place))
+    def best_of(places: list[int]) -> int:
+        return min(places, key=lambda place: (loss_of(place), abs(place)))
 
     places = list(range(-SIDEWARDS, SIDEWARDS + 1))
     for _ in range(SIDEWARDS):
-        at = best()
-        if at not in (places[0], places[-1]):
+        if (best := best_of(places)) not in (places[0], places[-1]):
             break
-        places = [*places, at + 1] if at == places[-1] else [at - 1, *places]
-    at = best()
-    found = _rounded(usual * FACTOR**at) if at else usual
-    return RateTrial(found, epochs, dict(sorted(losses.items())))
+        places = [*places, best + 1] if best == places[-1] else [best - 1, *places]
+    best = best_of(places)
+    tried = dict(sorted(losses.items()))
+    if math.isinf(tried[rate_at(best)]):
+        return RateTrial(usual, None, epochs, tried)
+    return RateTrial(rate_at(best - 1), rate_at(best), epochs, tried)
 
 
 def _rounded(rate: float) -> float:

@@ -13,7 +13,7 @@ from fallline.tables.findings import about_limits, limits
 
 Array = NDArray[Any]
 SCALES = ("auto", "linear", "log")
-SKEWED = 4.0
+SKEWED = 10.0
 
 
 def fit_number_target(training: Table, target: str, scale: str, notices: list[str]) -> NumberTarget:

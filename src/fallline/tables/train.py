@@ -187,11 +187,6 @@ def _settings(prepared: Prepared, options: TableOptions) -> dict[str, Any]:
     }
 
 
-def training_loss(prepared: Prepared) -> str:
-    """The loss that is trained with."""
-    return "cross_entropy" if isinstance(prepared.codec, ClassTarget) else "mse"
-
-
 @contextmanager
 def _made_before(stored: StoredRun) -> Iterator[RunFolder | None]:
     """The folder of a run that goes on."""
@@ -234,6 +229,11 @@ def require_settings(prepared: Prepared, options: TableOptions) -> None:
     make_network(prepared, options)
     make_optimizer(prepared.recipe)
     schedule_by_name(prepared.recipe.schedule)
+
+
+def training_loss(prepared: Prepared) -> str:
+    """The loss that is trained with."""
+    return "cross_entropy" if isinstance(prepared.codec, ClassTarget) else "mse"
 
 
 def make_optimizer(recipe: Recipe) -> optim.Optimizer:

@@ -220,7 +220,7 @@ class StoredRun:
         file, losses = self.path / STEP_LOSSES, self.losses(checkpoint.step)
         found: list[float] = losses.tolist()
         size = file.stat().st_size if file.is_file() else 0
-        if size < 8 * checkpoint.step:
+        if size < 8 * checkpoint.step or (found and np.isnan(losses).all()):  # or lost by the time of the last resume
             log.warning("%s: %s is not whole; the losses of earlier steps are lost.", self.path, STEP_LOSSES)
             return [math.nan] * checkpoint.step  # what is left of them cannot be checked
         name = LossesHash()
