@@ -1,4 +1,6 @@
-"""Estimators for scikit-learn's users: `from fallline.sklearn import MLPClassifier`, and the rest stays as it is.
+"""Estimators for scikit-learn's users: change one import, and the rest stays as it is.
+
+`MLPClassifier` and `MLPRegressor` take scikit-learn's own parameters; `TableClassifier` and `TableRegressor` take raw frames.
 
 The names are fetched when they are first used; without scikit-learn and SciPy that says what to install.
 """
@@ -11,10 +13,16 @@ from fallline.errors import MissingExtraError
 if TYPE_CHECKING:
     from fallline.sklearn.classifier import MLPClassifier
     from fallline.sklearn.regressor import MLPRegressor
+    from fallline.sklearn.table import TableClassifier, TableRegressor
 
-_HOME = {"MLPClassifier": "classifier", "MLPRegressor": "regressor"}
+_HOME = {
+    "MLPClassifier": "classifier",
+    "MLPRegressor": "regressor",
+    "TableClassifier": "table",
+    "TableRegressor": "table",
+}
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["MLPClassifier", "MLPRegressor", "TableClassifier", "TableRegressor"]
 
 
 def __getattr__(name: str) -> Any:

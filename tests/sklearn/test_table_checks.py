@@ -1,0 +1,31 @@
+"""scikit-learn's own checks of an estimator, on both estimators for tables as they are by default: none may fail."""
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fallline.sklearn import TableClassifier, TableRegressor
+
+
+@parametrize_with_checks([TableClassifier(), TableRegressor()])
+def test_scikit_learn_checks(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+ARRAY_API = """
+from sklearn.utils.estimator_checks import check_array_api_input
+from fallline.sklearn import TableClassifier, TableRegressor
+for estimator in (TableClassifier(), TableRegressor()):
+    name = type(estimator).__name__
+    check_array_api_input(name, estimator, array_namespace="numpy", expect_only_array_outputs=False)
+    print(name)
+"""
+
+
+def test_the_check_that_scipy_must_be_told_of_before_it_is_imported() -> None:
+    environment = os.environ | {"SCIPY_ARRAY_API": "1"}
+    done = subprocess.run([sys.executable, "-c", ARRAY_API], env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == ["TableClassifier", "TableRegressor"], done.stderr
