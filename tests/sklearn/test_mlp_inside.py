@@ -20,8 +20,14 @@ from sklearn.preprocessing import StandardScaler
 
 import fallline as fl
 from fallline.engine import compiled, epochs
+from fallline.engine.compiler.program import Leaves
 from fallline.errors import CompileError
+from fallline.ir.types import BATCH
+from fallline.nn.trace import DENOMINATOR, SEED, STEP
+from fallline.nn.trace import X as X_NAME
+from fallline.nn.trace import Y as Y_NAME
 from fallline.sklearn import MLPClassifier, MLPRegressor, arrays
+from fallline.sklearn.objective import Design, step_graph
 
 X, Y = load_digits(return_X_y=True)
 X = X / 16.0
@@ -184,6 +190,20 @@ def test_zero_weights_and_broken_numbers() -> None:
     assert np.isfinite(kept.predict(X)).all()
     with pytest.raises(ValueError, match="Solver produced non-finite parameter weights"):
         MLPRegressor(random_state=0).fit(X * 1e300, Y)  # more than float32 holds
+
+
+def test_no_thread_overwrites_a_loss_that_another_still_reads() -> None:
+    """They would disagree on whether it is finite, and one would wait for the other for ever."""
+    design = Design((64, 100, 1), ("relu",), (0.0,), "squared_error", "identity", "float32")
+    update = step_graph(design, False, (("solver", "sgd"), ("momentum", 0.9), ("nesterov", True)))
+    scalars = (DENOMINATOR, *update.scalars)
+    state = tuple(name for name in update.graph.inputs if name not in (X_NAME, Y_NAME, SEED, STEP, *scalars))
+    leaves = Leaves((X_NAME, Y_NAME), state, scalars, STEP, SEED, dict(update.updates))
+    text = compiled.compile_graph(update.graph, {BATCH.name: 200}, leaves).text
+    loss = text.results["loss"][0]
+    stages = {kernel.stage for kernel in text.kernels if ("arena", loss.offset) in kernel.tensors}
+    assert len(stages) == 1
+    assert stages != {0}
 
 
 def test_ctrl_c_keeps_what_was_learnt() -> None:

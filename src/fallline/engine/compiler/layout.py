@@ -168,8 +168,11 @@ class Memory:
                 if id(node) in updates:
                     self.layouts[id(node)] = self.layouts[id(updates[id(node)])]
                 else:
-                    until = end if id(node) in kept else last.get(id(node), group.stage)
-                    wanted.append((node, group.stage, until))
+                    # What is read after the step has its place for itself: a thread that is ahead begins the next step
+                    # while another still reads the loss, and the two must not see different numbers.
+                    outlives = id(node) in kept
+                    until = end if outlives else last.get(id(node), group.stage)
+                    wanted.append((node, 0 if outlives else group.stage, until))
         placed: list[tuple[int, int, int, int]] = []  # (offset, size, first stage, last stage)
         total = 0
         for node, first, until in sorted(wanted, key=lambda item: -self._make("arena", 0, item[0]).size):
