@@ -15,8 +15,8 @@ from fallline.data.spelling import is_missing
 from fallline.data.table import Column, Table
 from fallline.errors import DataError
 
-USED_KINDS = ("number", "category", "boolean", "date")
-DROPPED_KINDS = ("identifier", "text", "constant", "empty")
+USED_KINDS = ("number", "category", "boolean", "date", "text")
+DROPPED_KINDS = ("identifier", "constant", "empty")
 
 _TRUTH_PAIRS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"})
 _ID_NAME = re.compile(
@@ -49,7 +49,7 @@ class ColumnInfo:
 
     Attributes:
         name: the column's name.
-        kind: number, category, boolean, date; or, left out: identifier, text, constant, empty.
+        kind: number, category, boolean, date, text; or, left out: identifier, constant, empty.
         missing: how many rows lack a value.
         distinct: how many different values there are.
         reason: why the column is left out, or what was decided about it; may be empty.
@@ -159,7 +159,7 @@ def _describe_text(name: str, present: NDArray[Any], missing: int, distinct: int
     if len(present) >= _FEW_ROWS:
         told = f"{distinct} different values in {len(present)} rows"
         if (words >= _MANY_WORDS and share > 0.5) or (words >= 2 * _MANY_WORDS and share > 0.2):
-            why = f"{name!r} is left out: it is free text ({told}, {words:.1f} words each)."
+            why = f"{name!r} is free text ({told}, {words:.1f} words each)."
             return ColumnInfo(name, "text", missing, distinct, why)
         if share > 0.9:
             why = f"{name!r} is left out: it names single rows ({told})."
