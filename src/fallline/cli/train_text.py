@@ -87,7 +87,7 @@ def _shortened(word: str, texts: list[str], of: str) -> Lines:
 def kinds(prepared: Prepared) -> str:
     """The input columns by kind."""
     used = [info for info in prepared.infos if info.used and info.name in prepared.encoder.source_columns]
-    named = {"number": "number", "category": "category", "boolean": "truth value", "date": "date"}
+    named = {"number": "number", "category": "category", "boolean": "truth value", "date": "date", "text": "text"}
     counted = {kind: [info.name for info in used if info.kind == kind] for kind in named}
     texts = []
     for kind, names in counted.items():

@@ -91,7 +91,8 @@ class TextEncoder:
         """Write each row's n-grams to the first half of its columns, and their weights to the second."""
         bags[...] = 0.0
         for rows, numbers, counts in self._entries(_as_text(values)):
-            self._place(bags, rows, numbers, counts)
+            if len(rows):
+                self._place(bags, rows, numbers, counts)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -111,7 +112,7 @@ class TextEncoder:
 
     def _entries(self, cells: list[str | None]) -> Iterator[tuple[Int64Array, Int64Array, Int64Array]]:
         """(row, number of a known n-gram, how often) for some rows at a time, by row and number."""
-        for rows, hashes, counts in grams(cells):
+        for rows, hashes, counts in grams(cells if self.hashes else []):
             number = np.minimum(np.searchsorted(self._sorted, hashes), len(self._sorted) - 1)
             known = self._sorted[number] == hashes
             yield rows[known], number[known], counts[known]
@@ -132,14 +133,13 @@ class TextEncoder:
         """Write the n-grams of some rows, and their weights, to their slots."""
         weights = (1.0 + exact.log(counts.astype(np.float64))) * self._rarity[numbers]
         slot = _ranks(rows)
-        if len(slot) and slot.max() >= self.slots:
+        if slot.max() >= self.slots:
             order = np.lexsort((numbers, -weights, rows))
             kept = np.sort(order[_ranks(rows[order]) < self.slots])
             rows, numbers, weights = rows[kept], numbers[kept], weights[kept]
             slot = _ranks(rows)
-        first = int(rows[0]) if len(rows) else 0
-        height = int(rows[-1]) - first + 1 if len(rows) else 0
-        squares = np.zeros((height, self.slots))
+        first = int(rows[0])
+        squares = np.zeros((int(rows[-1]) - first + 1, self.slots))
         squares[rows - first, slot] = weights * weights
         norms = np.sqrt(exact.tree_sum(squares, axis=1))
         bags[rows, slot] = numbers

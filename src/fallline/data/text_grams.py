@@ -6,7 +6,7 @@ visible character by itself. Its n-grams are
 - each token, and each pair of neighbours, with digits as 0, so that all telephone numbers of one length are one word;
 - of each token of two characters or more, the windows of 3, 4 and 5 characters of " token ", digits as they are.
 
-An n-gram goes by 32 bits of FNV-1a (Fowler, Noll & Vo; RFC 9923), which takes whole code points where the original
+An n-gram goes by 32 bits of FNV-1a (Fowler, Noll & Vo), which takes whole code points where the original
 takes bytes, so that the two agree on ASCII: h = 2166136261, then h = (h ^ c)·16777619 mod 2³² for each c. A token is
 preceded by the code point 1; a pair is the code point 2 and the hashes of its two tokens. So the hash of a text is the
 same on every machine. Two n-grams that share a hash, one pair in four thousand million, are taken for one.
@@ -26,6 +26,7 @@ _CHUNK = 1 << 17  # tokens at a time: some 30 MB
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _DIGIT = re.compile(r"\d")
 _START, _PRIME = np.uint32(2166136261), np.uint32(16777619)
+_PAIR = np.uint32((2166136261 ^ 2) * 16777619 % 2**32)  # the hash of the code point 2
 
 UInt32Array = NDArray[np.uint32]
 Int64Array = NDArray[np.int64]
@@ -68,7 +69,8 @@ def _counted(tokens: list[str], numbers: Int64Array, rows: Int64Array) -> tuple[
     many = counts[numbers]  # windows of each token of the text
     within = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many, many)
     neighbours = rows[1:] == rows[:-1]
-    pairs = _mixed(_mixed(_mixed(_START, np.uint32(2)), words[numbers[:-1]]), words[numbers[1:]])[neighbours]
+    first, second = (words[part][neighbours] for part in (numbers[:-1], numbers[1:]))
+    pairs = _mixed(_mixed(np.full(len(first), _PAIR), first), second)
     hashes = np.concatenate([words[numbers], windows[np.repeat(starts[numbers], many) + within], pairs])
     owner = np.concatenate([rows, np.repeat(rows, many), rows[1:][neighbours]])
     keys, found = np.unique(owner << 32 | hashes.astype(np.int64), return_counts=True)
@@ -111,8 +113,6 @@ def _code_points(texts: Sequence[str]) -> tuple[UInt32Array, Int64Array, Int64Ar
     return points, np.cumsum(lengths) - lengths, lengths
 
 
-def _mixed(hashes: UInt32Array | np.uint32, symbols: UInt32Array | np.uint32) -> UInt32Array:
+def _mixed(hashes: UInt32Array, symbols: UInt32Array) -> UInt32Array:
     """One step of FNV-1a."""
-    with np.errstate(over="ignore"):
-        mixed: UInt32Array = (hashes ^ symbols) * _PRIME
-    return mixed
+    return (hashes ^ symbols) * _PRIME

@@ -49,7 +49,7 @@ class NetworkPlan:
     @property
     def parameters(self) -> int:
         """How many numbers the network learns."""
-        tables = [*self.embedded, *((count, features) for count, features, _ in self.bags)]
+        tables = [(count, features) for count, features, *_ in (*self.embedded, *self.bags)]
         width = self.dense + sum(features for _, features in tables)
         counted = sum(count * features for count, features in tables) + (width + 1) * self.outputs
         for size in self.hidden:
@@ -107,7 +107,7 @@ class TableNetwork(nn.Module):
         self.plan = plan
         self.embeddings = [nn.Embedding(count, width, init=Normal(0.1)) for count, width in plan.embedded]
         self.bags = [nn.EmbeddingBag(count, width, init=Normal(0.1)) for count, width, _ in plan.bags]
-        width = plan.dense + sum(table.features for table in (*self.embeddings, *self.bags))
+        width = plan.dense + sum(features for _, features, *_ in (*plan.embedded, *plan.bags))
         self.direct = nn.Linear(width, plan.outputs, init="zeros")
         layers: list[nn.Module] = []
         for size in plan.hidden:

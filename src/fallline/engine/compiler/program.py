@@ -4,8 +4,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from fallline.engine.compiler.barrier import barrier_ir, floating_point_ir
 from fallline.engine.compiler.code import BYTES, Code, Value, i64
 from fallline.engine.compiler.columns_kernel import column_units, emit_columns
