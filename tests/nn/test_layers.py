@@ -123,9 +123,9 @@ def test_embedding_bag_adds_rows_of_its_table() -> None:
 
     def answer(weights: Any = None, **options: Any) -> Array:
         bag = nn.EmbeddingBag(4, 2, **options)
-        net = bag if weights is None else Weighted(bag, weights)
+        net = bag if weights is None else Weighted(bag, 3)
         net.load_parameters({next(iter(net.parameters())): table})
-        return net.predict(tokens)
+        return net.predict(tokens if weights is None else np.hstack([tokens, weights]))
 
     np.testing.assert_allclose(answer(), rows.sum(axis=1), rtol=1e-12)
     np.testing.assert_allclose(answer(mode="mean"), rows.mean(axis=1), rtol=1e-12)
@@ -154,17 +154,18 @@ def test_embedding_bag_backpropagates(mode: str) -> None:
     rng = np.random.default_rng(3)
     net = nn.Sequential(nn.EmbeddingBag(5, 3, mode=mode, padding=4), nn.Tanh(), nn.Linear(3, 2))
     tokens, y = rng.integers(0, 5, (6, 7)), rng.normal(size=(6, 2))
-    assert fl.check_gradients(net, tokens, y, loss="mse").passed
+    assert fl.check_gradients(net, tokens, y, loss="mse").ok
 
 
 class Weighted(nn.Module):
-    """A bag with weights."""
+    """A bag of 4 rows whose numbers and weights are the two halves of a row."""
 
-    def __init__(self, bag: nn.EmbeddingBag, weights: Array) -> None:
-        self.bag, self.weights = bag, nn.Buffer(weights)
+    def __init__(self, bag: nn.EmbeddingBag, slots: int, weights: int | None = None) -> None:
+        self.bag, self.slots, self.weights = bag, slots, weights or slots
 
     def __call__(self, x: Any) -> Any:
-        return self.bag(x, self.weights)
+        numbers, weights = x[:, : self.slots], x[:, self.slots : self.slots + self.weights]
+        return self.bag(fl.clip(numbers, 0, 3).astype("int64"), weights)
 
 
 @pytest.mark.parametrize(
@@ -184,9 +185,9 @@ class Weighted(nn.Module):
         ),
         (lambda: nn.EmbeddingBag(4, 2).predict([1]), fl.KindError, r"needs whole numbers \(rows, slots\), found int64"),
         (
-            lambda: Weighted(nn.EmbeddingBag(4, 2), np.ones((1, 3))).predict([[1, 2]]),
+            lambda: Weighted(nn.EmbeddingBag(4, 2), 2, 3).predict([[1.0, 2.0, 3.0, 4.0, 5.0]]),
             fl.ShapeError,
-            r"nn.EmbeddingBag: needs a weight for each number, \(n, 2\), found \(1, 3\)",
+            r"nn.EmbeddingBag: needs a weight for each number, \(n, 2\), found \(n, 3\)",
         ),
         (lambda: nn.EmbeddingBag(4, 2).predict([[1, 4]]), fl.ArgumentError, "indices must be from 0 to 3, found 4"),
     ],

@@ -93,7 +93,7 @@ def test_columns_of_the_bundled_sets() -> None:
         ("v", texts([f"a story of {i} words" for i in range(30)]), "text", "'v' is read as free text (30 different"),
         ("v", texts([f"Rose Tyler {i}" for i in range(30)]), "name", "'v' is left out: it holds names or short texts"),
         ("v", texts([f"Rose Tyler {i}" for i in range(1000)]), "text", "'v' is read as free text"),
-        ("v", texts([f"今日は良い天気{chr(0x4e00 + i)}" for i in range(30)]), "text", "'v' is read as free text"),
+        ("v", texts([f"今日は良い天気です、{chr(0x4e00 + i)}" for i in range(30)]), "text", "'v' is read as free text"),
         ("v", texts(["red", "green", None] * 10), "category", ""),
         ("v", texts(["2020-01-05", "2021-03-04"] * 15), "date", "'v' is read as dates written YYYY-MM-DD."),
         ("v", texts(["01/05/2020", "03/04/2020"] * 15), "date", "no day is beyond the 12th, so that day"),

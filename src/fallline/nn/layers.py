@@ -10,7 +10,7 @@ from fallline.nn.init import Initializer, Normal
 from fallline.nn.module import Module, Parameter
 from fallline.nn.trace import random_stream
 from fallline.ops import functions as f
-from fallline.ops.tensor import Tensor, apply, as_tensor
+from fallline.ops.tensor import Tensor, apply, count
 
 
 class Sequential(Module):
@@ -120,7 +120,7 @@ class Embedding(Module):
 class EmbeddingBag(Module):
     """Sets of row numbers → the sum, or mean, of those rows of a learned table, each times a weight.
 
-    y = Σₖ wₖ·table[xₖ], in ascending k; "mean" divides it by how many slots hold no padding. PyTorch's layer of this
+    y = Σₖ wₖ·table[xₖ]; "mean" divides it by how many slots hold no padding. PyTorch's layer of this
     name takes weights for "sum" alone; here both do, and a bag of nothing but padding gives 0 in both.
 
     Shapes: x (rows, slots) whole numbers, weights (rows, slots) or None for 1 → y (rows, features).
@@ -166,16 +166,15 @@ class EmbeddingBag(Module):
                 f"found {format_shape(weights.shape)}"
             )
         rows = f.take(self.weight, x)  # (rows, slots, features)
-        ones = f.broadcast(as_tensor(1.0, like=rows), x.shape)
-        filled = ones if self.padding is None else (x != self.padding).astype(rows.dtype)
-        if weights is None:
-            used = filled
-        else:
-            used = weights if self.padding is None else f.where(x != self.padding, weights, 0.0)
-        total = f.matmul(used[:, None, :], rows)[:, 0, :]  # (rows, features)
+        filled = None if self.padding is None else x != self.padding
+        if filled is not None:
+            weights = filled.astype(rows.dtype) if weights is None else f.where(filled, weights, 0.0)
+        total = f.sum(rows, axis=1) if weights is None else f.matmul(weights[:, None, :], rows)[:, 0, :]
         if self.mode == "sum":
             return total  # type: ignore[no-any-return]
-        return total / f.maximum(f.sum(filled, axis=1, keepdims=True), 1.0)  # type: ignore[no-any-return]
+        if filled is None:
+            return total / count(rows, (1,))
+        return total / f.maximum(f.sum(filled.astype(rows.dtype), axis=1, keepdims=True), 1.0)  # type: ignore[no-any-return]
 
     def describe(self) -> str:
         """The arguments as `repr` shows them."""
