@@ -173,7 +173,7 @@ class EmbeddingBag(Module):
         if self.mode == "sum":
             return total  # type: ignore[no-any-return]
         if filled is None:
-            return total / count(rows, (1,))
+            return total / count(rows, (1,))  # type: ignore[no-any-return]
         return total / f.maximum(f.sum(filled.astype(rows.dtype), axis=1, keepdims=True), 1.0)  # type: ignore[no-any-return]
 
     def describe(self) -> str:
