@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fallline.data.dates import FORMATS, date_parts, parse_date, recognise_dates
+from fallline.data.dates import FORMATS, date_turns, elapsed_days, parse_date, recognise_dates
 
 STRFTIME = {
     "YYYY-MM-DD": "%Y-%m-%d", "YYYY/MM/DD": "%Y/%m/%d", "DD/MM/YYYY": "%d/%m/%Y", "MM/DD/YYYY": "%m/%d/%Y",
@@ -49,12 +49,21 @@ def test_time_zones_are_taken_off() -> None:
 
 
 @given(st.datetimes(datetime.datetime(1, 1, 1), datetime.datetime(9999, 12, 31)))
-def test_parts_are_those_of_the_calendar(moment: datetime.datetime) -> None:
-    parts = {name: values[0] for name, values in date_parts(np.array([moment], dtype="datetime64[us]")).items()}
-    assert (parts["year"], parts["month"], parts["day"]) == (moment.year, moment.month, moment.day)
-    assert (parts["weekday"], parts["hour"]) == (moment.weekday(), moment.hour)
-    assert parts["elapsed"] == pytest.approx((moment - datetime.datetime(1970, 1, 1)) / datetime.timedelta(days=1))
+def test_cycles_are_those_of_the_calendar(moment: datetime.datetime) -> None:
+    moments = np.array([moment], dtype="datetime64[us]")
+    turns = {cycle: values[0] for cycle, values in date_turns(moments).items()}
+    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    assert turns == {
+        "month": (moment.month - 1) / 12,
+        "day of year": (moment.timetuple().tm_yday - 1) / 366,
+        "day of month": (moment.day - 1) / 31,
+        "weekday": moment.weekday() / 7,
+        "time": (moment - midnight) / datetime.timedelta(days=1),
+    }
+    days = (moment - datetime.datetime(1970, 1, 1)) / datetime.timedelta(days=1)
+    assert elapsed_days(moments)[0] == pytest.approx(days)
 
 
-def test_parts_of_a_missing_date_are_missing() -> None:
-    assert all(np.isnan(values).all() for values in date_parts(np.array(["NaT"], dtype="datetime64[us]")).values())
+def test_cycles_of_a_missing_date_are_missing() -> None:
+    missing = np.array(["NaT"], dtype="datetime64[us]")
+    assert np.isnan([*date_turns(missing).values(), elapsed_days(missing)]).all()

@@ -146,15 +146,31 @@ def test_truth_values() -> None:
     assert "u.csv, row 1, column 't': 'maybe' is neither true nor false" in notices[0]
 
 
-def test_dates_become_standardised_parts() -> None:
+def test_dates_become_elapsed_days_and_places_on_circles() -> None:
     days = np.arange("2020-01-01", "2021-01-01", dtype="datetime64[D]").astype("datetime64[us]")
     encoder = fit(Table({"d": days}), d="date")
-    assert encoder.feature_names == ["d elapsed", "d month", "d day", "d weekday"]  # one year, no hours
-    matrix = encoder.transform(Table({"d": texts("2020-01-01", "2020-12-31")}))
-    months = pd.Series(days).dt.month
-    expected = [(1 - months.mean()) / months.std(ddof=0), (12 - months.mean()) / months.std(ddof=0)]
-    np.testing.assert_allclose(matrix[:, 1], expected, rtol=1e-6)
+    cycles = ["month", "day of year", "day of month", "weekday"]  # no time of day: all are midnights
+    waves = [f"d {cycle} {wave}" for cycle in cycles for wave in ("sin", "cos")]
+    assert encoder.feature_names == ["d elapsed", *waves]
+    matrix = encoder.transform(Table({"d": texts("2020-01-01", "2020-12-31", "2020-07-04")}))
     assert matrix[0, 0] == pytest.approx(-matrix[1, 0])
+    phases = 2 * np.pi * np.array([[0, 11, 6], [0, 365, 185], [0, 30, 3], [2, 3, 5]]) / [[12], [366], [31], [7]]
+    expected = np.stack([np.sin(phases), np.cos(phases)], axis=1).reshape(8, 3).T
+    np.testing.assert_allclose(matrix[:, 1:], expected, atol=1e-7)
+
+
+def test_parts_of_dates_that_do_not_vary_are_left_out() -> None:
+    mondays = texts("2021-03-01 08:00", "2021-03-08 20:00", None)
+    encoder = fit(Table({"d": mondays}), d="date")
+    assert encoder.feature_names == [
+        "d elapsed", "d day of year sin", "d day of year cos", "d day of month sin", "d day of month cos",
+        "d time sin", "d time cos", "d is missing",
+    ]  # fmt: skip
+    matrix = encoder.transform(Table({"d": texts(None, "2021-03-01 23:59", "2021-03-01 00:00")}))
+    assert matrix[0].tolist() == [0.0] * 7 + [1.0]
+    np.testing.assert_allclose(matrix[1, 5:7], matrix[2, 5:7], atol=0.005)  # a minute before midnight is near it
+    once = fit(Table({"d": texts("2021-03-01", "2021-03-01"), "k": np.arange(2)}), d="date", k="number")
+    assert once.dropped == ["d"]
 
 
 def test_columns_are_found_by_name() -> None:

@@ -116,6 +116,87 @@ def test_embedding_takes_rows_of_its_table() -> None:
         net.predict([[-1, 1]])
 
 
+def test_embedding_bag_adds_rows_of_its_table() -> None:
+    tokens, weights = np.array([[0, 3, 3], [2, 1, 1]]), np.array([[1.0, 0.5, -2.0], [0.0, 4.0, 1.0]])
+    table = np.random.default_rng(2).normal(size=(4, 2))
+    rows = table[tokens]
+
+    def answer(weights: Any = None, **options: Any) -> Array:
+        bag = nn.EmbeddingBag(4, 2, **options)
+        net = bag if weights is None else Weighted(bag, 3)
+        net.load_parameters({next(iter(net.parameters())): table})
+        return net.predict(tokens if weights is None else np.hstack([tokens, weights]))
+
+    np.testing.assert_allclose(answer(), rows.sum(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(answer(mode="mean"), rows.mean(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(answer(padding=1), [rows[0].sum(axis=0), table[2]], rtol=1e-12)
+    np.testing.assert_allclose(answer(mode="mean", padding=3), [table[0], rows[1].mean(axis=0)], rtol=1e-12)
+    weighted = (rows * weights[:, :, None]).sum(axis=1)
+    np.testing.assert_allclose(answer(weights), weighted, rtol=1e-12)
+    np.testing.assert_allclose(answer(weights, mode="mean"), weighted / 3, rtol=1e-12)
+    np.testing.assert_allclose(answer(weights, padding=1), [weighted[0], [0, 0]], rtol=1e-12)
+
+
+def test_embedding_bag_of_nothing_but_padding_is_0() -> None:
+    for mode in ("sum", "mean"):
+        assert nn.EmbeddingBag(3, 2, mode=mode, padding=0).predict([[0, 0, 0, 0]]).tolist() == [[0.0, 0.0]]
+
+
+def test_padding_learns_nothing() -> None:
+    tokens = np.array([[0, 3, 1], [0, 0, 1], [2, 2, 0]])
+    net = nn.EmbeddingBag(4, 2, padding=0)
+    _, gradients = fl.loss_and_gradients(net, tokens, np.ones((3, 2)), loss="mse")
+    assert [bool(row.any()) for row in gradients["weight"]] == [False, True, True, True]
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean"])
+def test_embedding_bag_backpropagates(mode: str) -> None:
+    rng = np.random.default_rng(3)
+    net = nn.Sequential(nn.EmbeddingBag(5, 3, mode=mode, padding=4), nn.Tanh(), nn.Linear(3, 2))
+    tokens, y = rng.integers(0, 5, (6, 7)), rng.normal(size=(6, 2))
+    assert fl.check_gradients(net, tokens, y, loss="mse").ok
+
+
+class Weighted(nn.Module):
+    """A bag of 4 rows whose numbers and weights are the two halves of a row."""
+
+    def __init__(self, bag: nn.EmbeddingBag, slots: int, weights: int | None = None) -> None:
+        self.bag, self.slots, self.weights = bag, slots, weights or slots
+
+    def __call__(self, x: Any) -> Any:
+        numbers, weights = x[:, : self.slots], x[:, self.slots : self.slots + self.weights]
+        return self.bag(fl.clip(numbers, 0, 3).astype("int64"), weights)
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "text"),
+    [
+        (lambda: nn.EmbeddingBag(4, 2, mode="max"), fl.ArgumentError, "mode must be 'sum' or 'mean', found 'max'"),
+        (
+            lambda: nn.EmbeddingBag(4, 2, padding=4),
+            fl.ArgumentError,
+            "padding must be None or a whole number from 0 to 3, found 4",
+        ),
+        (lambda: nn.EmbeddingBag(4, 2, padding=True), fl.ArgumentError, "from 0 to 3, found True"),
+        (
+            lambda: nn.EmbeddingBag(4, 2).predict([[0.5]]),
+            fl.KindError,
+            r"nn.EmbeddingBag: needs whole numbers \(rows, slots\), found float32 \(n, 1\); convert the input",
+        ),
+        (lambda: nn.EmbeddingBag(4, 2).predict([1]), fl.KindError, r"needs whole numbers \(rows, slots\), found int64"),
+        (
+            lambda: Weighted(nn.EmbeddingBag(4, 2), 2, 3).predict([[1.0, 2.0, 3.0, 4.0, 5.0]]),
+            fl.ShapeError,
+            r"nn.EmbeddingBag: needs a weight for each number, \(n, 2\), found \(n, 3\)",
+        ),
+        (lambda: nn.EmbeddingBag(4, 2).predict([[1, 4]]), fl.ArgumentError, "indices must be from 0 to 3, found 4"),
+    ],
+)
+def test_embedding_bag_refuses_what_does_not_fit(call: Any, kind: type[Exception], text: str) -> None:
+    with pytest.raises(kind, match=text):
+        call()
+
+
 def test_layer_norm_gives_rows_mean_0_and_variance_1() -> None:
     net = nn.LayerNorm(3, eps=1e-12)
     net.load_parameters({"weight": np.ones(3), "bias": np.zeros(3)})
@@ -246,6 +327,8 @@ def test_sequential_is_a_list_of_layers() -> None:
         (nn.LeakyReLU(0.2), "LeakyReLU(slope=0.2)"),
         (nn.Dropout(0.1), "Dropout(0.1)"),
         (nn.Embedding(5, 2), "Embedding(5, 2)"),
+        (nn.EmbeddingBag(5, 2), "EmbeddingBag(5, 2)"),
+        (nn.EmbeddingBag(5, 2, "mean", 0), "EmbeddingBag(5, 2, mode='mean', padding=0)"),
         (nn.BatchNorm(4), "BatchNorm(4)"),
         (nn.LayerNorm(4), "LayerNorm(4)"),
         (nn.Flatten(), "Flatten()"),

@@ -28,6 +28,12 @@ LAYERS: dict[str, tuple[Any, Array, Any]] = {
     "Linear without bias": (nn.Linear(4, 3, bias=False), X, lambda t: t.nn.Linear(4, 3, bias=False)),
     "Linear on 3-D": (nn.Linear(4, 2), CUBE, lambda t: t.nn.Linear(4, 2)),
     "Embedding": (nn.Embedding(5, 2), TOKENS, lambda t: t.nn.Embedding(5, 2)),
+    "EmbeddingBag": (nn.EmbeddingBag(5, 2), TOKENS, lambda t: t.nn.EmbeddingBag(5, 2, mode="sum")),
+    "EmbeddingBag's mean": (
+        nn.EmbeddingBag(5, 2, "mean", padding=1),
+        TOKENS,
+        lambda t: t.nn.EmbeddingBag(5, 2, mode="mean", padding_idx=1),
+    ),
     "BatchNorm": (nn.BatchNorm(4), X, lambda t: t.nn.BatchNorm1d(4)),
     "LayerNorm": (nn.LayerNorm(4), CUBE, lambda t: t.nn.LayerNorm(4)),
     **{

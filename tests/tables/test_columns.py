@@ -35,9 +35,9 @@ def only(values: np.ndarray, name: str = "v") -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("tabular/titanic.csv", {"PassengerId": "identifier", "Name": "text", "Ticket": "category", "Cabin": "category",
+        ("tabular/titanic.csv", {"PassengerId": "identifier", "Name": "name", "Ticket": "category", "Cabin": "category",
                                  "Sex": "category", "Age": "number", "Pclass": "number", "Survived": "number"}),
-        ("tabular/mpg.csv", {"name": "text", "model_year": "number", "origin": "category"}),
+        ("tabular/mpg.csv", {"name": "name", "model_year": "number", "origin": "category"}),
         ("tabular/insurance.csv", {"smoker": "boolean", "region": "category", "children": "number"}),
         ("tabular/mushrooms.csv", {"veil_type": "constant", "bruises": "boolean", "odor": "category"}),
         ("tabular/german.csv", {"column_1": "category", "column_2": "number", "column_21": "number"}),
@@ -90,7 +90,10 @@ def test_columns_of_the_bundled_sets() -> None:
         ("v", texts(["Yes", "no", None] * 10), "boolean", ""),
         ("v", texts(["x"] * 30), "constant", "'v' is left out: it is 'x' in every row."),
         ("v", texts([f"k{i}" for i in range(30)]), "identifier", "it names single rows (30 different values"),
-        ("v", texts([f"a story of {i} words" for i in range(30)]), "text", "it is free text"),
+        ("v", texts([f"a story of {i} words" for i in range(30)]), "text", "'v' is read as free text (30 different"),
+        ("v", texts([f"Rose Tyler {i}" for i in range(30)]), "name", "'v' is left out: it holds names or short texts"),
+        ("v", texts([f"Rose Tyler {i}" for i in range(1000)]), "text", "'v' is read as free text"),
+        ("v", texts([f"今日は良い天気です、{chr(0x4e00 + i)}" for i in range(30)]), "text", "'v' is read as free text"),
         ("v", texts(["red", "green", None] * 10), "category", ""),
         ("v", texts(["2020-01-05", "2021-03-04"] * 15), "date", "'v' is read as dates written YYYY-MM-DD."),
         ("v", texts(["01/05/2020", "03/04/2020"] * 15), "date", "no day is beyond the 12th, so that day"),

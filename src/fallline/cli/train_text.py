@@ -137,7 +137,7 @@ def _shortened(word: str, texts: list[str], of: str) -> Lines:
 def kinds(prepared: Prepared) -> str:
     """The input columns by kind."""
     used = [info for info in prepared.infos if info.used and info.name in prepared.encoder.source_columns]
-    named = {"number": "number", "category": "category", "boolean": "truth value", "date": "date"}
+    named = {"number": "number", "category": "category", "boolean": "truth value", "date": "date", "text": "text"}
     named |= {"pixel": "point of an image"}
     counted = {kind: [info.name for info in used if info.kind == kind] for kind in named}
     texts = []

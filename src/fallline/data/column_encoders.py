@@ -11,11 +11,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.data.dates import as_moments, date_parts, recognise_dates
+from fallline.data.dates import CYCLES, as_moments, date_turns, elapsed_days, recognise_dates
 from fallline.data.numbers import as_numbers, standard, standardised
 from fallline.data.objects import Place
 from fallline.data.spelling import canonical, distinct, in_order
 from fallline.data.table import Column
+from fallline.ops import exact
 
 Float32Matrix = NDArray[np.float32]  # (rows, width)
 
@@ -175,15 +176,18 @@ class CategoryEncoder:
 
 @dataclass
 class DateEncoder:
-    """A date → days since 1970, year, month, day of month, day of week (0 = Monday) and hour, each as a number.
+    """A date → the days that have passed, standardised, and its place in each cycle of the calendar.
 
-    Parts that do not vary over the training rows are left out.
+    A cycle of which the share t has passed gives sin 2πt and cos 2πt, so that 23:59 is near 00:00, and December near
+    January: month, day of year, day of month, weekday, time of day. Cycles in which all training rows are at one place
+    are left out, and so are the days where they do not vary. A missing date gives 0 in all.
     """
 
     kind: ClassVar[str] = "date"
     name: str
     format: str | None  # of text cells; None where the training column held moments
-    parts: dict[str, NumberEncoder]
+    elapsed: NumberEncoder
+    cycles: list[str]
     indicator: bool
 
     @classmethod
@@ -192,33 +196,43 @@ class DateEncoder:
             found = recognise_dates(values)
             format = found[0] if found else "YYYY-MM-DD"
         moments = as_moments(values, name, format, place)
-        parts = {}
-        for part, numbers in date_parts(moments).items():
-            encoder = NumberEncoder.fit(numbers, f"{name} {part}", place, notices)
-            if encoder.deviation > 0:
-                parts[part] = NumberEncoder(encoder.name, encoder.mean, encoder.deviation, False)
-        return cls(name, format, parts, bool(np.isnat(moments).any()))
+        absent = np.isnat(moments)
+        mean, deviation = standard(elapsed_days(moments)[~absent])
+        turns = date_turns(moments[~absent])
+        cycles = [cycle for cycle in CYCLES if len(np.unique(turns[cycle])) > 1]
+        return cls(name, format, NumberEncoder(f"{name} elapsed", mean, deviation, False), cycles, bool(absent.any()))
 
     @property
     def features(self) -> list[str]:
-        return [f"{self.name} {part}" for part in self.parts] + [f"{self.name} is missing"] * self.indicator
+        circles = [f"{self.name} {cycle} {wave}" for cycle in self.cycles for wave in ("sin", "cos")]
+        return [*self.elapsed.features, *circles, *[f"{self.name} is missing"] * self.indicator]
 
     def encode(self, values: Column, place: Place, notices: list[str]) -> Float32Matrix:
         moments = as_moments(values, self.name, self.format, place)
-        numbers = date_parts(moments)
-        columns = [standardised(numbers[part], e.mean, e.deviation) for part, e in self.parts.items()]
+        absent = np.isnat(moments)
+        turns = date_turns(moments)
+        columns = [*self.elapsed.encode(elapsed_days(moments), place, notices).T]
+        for cycle in self.cycles:
+            half_turns = np.where(absent, 0.0, 2.0 * turns[cycle])
+            for wave in (exact.cos_pi_of(half_turns - 0.5), exact.cos_pi_of(half_turns)):  # sin πx = cos π(x − ½)
+                columns.append(np.where(absent, 0.0, wave).astype(np.float32))
         if self.indicator:
-            columns.append(np.isnat(moments).astype(np.float32))
+            columns.append(absent.astype(np.float32))
         return _side_by_side(columns, len(values))
 
     def to_json(self) -> dict[str, Any]:
-        parts = {part: encoder.to_json() for part, encoder in self.parts.items()}
-        return {"name": self.name, "format": self.format, "parts": parts, "indicator": self.indicator}
+        elapsed = self.elapsed.to_json()
+        return {
+            "name": self.name,
+            "format": self.format,
+            "elapsed": elapsed,
+            "cycles": self.cycles,
+            "indicator": self.indicator,
+        }
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
-        parts = {part: NumberEncoder.from_json(encoder) for part, encoder in saved["parts"].items()}
-        return cls(saved["name"], saved["format"], parts, saved["indicator"])
+        return cls(**{**saved, "elapsed": NumberEncoder.from_json(saved["elapsed"])})
 
 
 def _truth(values: Column, name: str, place: Place, notices: list[str]) -> NDArray[np.float64]:

@@ -12,6 +12,9 @@ from fallline.data.spelling import is_missing, spell_value
 from fallline.data.table import Column
 from fallline.errors import DataError
 
+_DAY = 86_400_000_000  # microseconds
+CYCLES = ("month", "day of year", "day of month", "weekday", "time")
+
 _CLOCK = r"(?:[T ](?P<H>\d{1,2}):(?P<M>\d{2})(?::(?P<S>\d{2})(?:\.(?P<f>\d{1,9}))?)?(?P<z>Z|[+-]\d{2}:?\d{2})?)?"
 
 # name → pattern with the groups y, m, d; names are what people and saved models see.
@@ -94,20 +97,27 @@ def as_moments(values: Column, name: str, format: str | None, place: Place) -> N
     return moments
 
 
-def date_parts(moments: NDArray[np.datetime64]) -> dict[str, NDArray[np.float64]]:
-    """Days since 1970, year, month, day, weekday (0 = Monday), hour; NaN where the date is missing."""
+def elapsed_days(moments: NDArray[np.datetime64]) -> NDArray[np.float64]:
+    """Days since 1970, with their fractions; NaN where the date is missing."""
     absent = np.isnat(moments)
-    micro = np.where(absent, 0, moments.astype(np.int64))
-    days = micro // 86_400_000_000
-    year = moments.astype("datetime64[Y]").astype(np.int64) + 1970
-    month = moments.astype("datetime64[M]").astype(np.int64) % 12 + 1
-    first = moments.astype("datetime64[M]").astype("datetime64[D]")
-    numbers = {
-        "elapsed": micro / 86_400_000_000,
-        "year": year,
-        "month": month,
-        "day": (moments.astype("datetime64[D]") - first).astype(np.int64) + 1,
-        "weekday": (days + 3) % 7,
-        "hour": micro // 3_600_000_000 % 24,
+    micro = np.where(absent, 0, moments.astype("datetime64[us]").astype(np.int64))
+    return np.where(absent, np.nan, micro / _DAY)
+
+
+def date_turns(moments: NDArray[np.datetime64]) -> dict[str, NDArray[np.float64]]:
+    """How much of each cycle of the calendar has passed, from 0 to below 1; NaN where the date is missing.
+
+    month: of the twelve of a year; day of year: of 366; day of month: of 31; weekday: of seven, from Monday; time: of
+    the day, to the microsecond.
+    """
+    absent = np.isnat(moments)
+    fine = moments.astype("datetime64[us]")
+    days, months, years = (fine.astype(f"datetime64[{unit}]") for unit in "DMY")
+    turns = {
+        "month": (months.astype(np.int64) % 12) / 12,
+        "day of year": (days - years.astype("datetime64[D]")).astype(np.int64) / 366,
+        "day of month": (days - months.astype("datetime64[D]")).astype(np.int64) / 31,
+        "weekday": ((days.astype(np.int64) + 3) % 7) / 7,
+        "time": (fine.astype(np.int64) % _DAY) / _DAY,
     }
-    return {part: np.where(absent, np.nan, values.astype(np.float64)) for part, values in numbers.items()}
+    return {cycle: np.where(absent, np.nan, turn) for cycle, turn in turns.items()}

@@ -14,11 +14,13 @@ from fallline.data.column_encoders import (
 )
 from fallline.data.pixels import PixelEncoder
 from fallline.data.table import Table
+from fallline.data.text_encoder import TextEncoder
 from fallline.errors import DataError, nearest
 
-ColumnEncoder = NumberEncoder | BooleanEncoder | CategoryEncoder | DateEncoder | PixelEncoder
+ColumnEncoder = NumberEncoder | BooleanEncoder | CategoryEncoder | DateEncoder | TextEncoder | PixelEncoder
 _ENCODERS: dict[str, type[ColumnEncoder]] = {
-    encoder.kind: encoder for encoder in (NumberEncoder, BooleanEncoder, CategoryEncoder, DateEncoder, PixelEncoder)
+    encoder.kind: encoder
+    for encoder in (NumberEncoder, BooleanEncoder, CategoryEncoder, DateEncoder, TextEncoder, PixelEncoder)
 }
 
 
@@ -36,15 +38,17 @@ class KnownColumn(Protocol):
 class TableEncoder:
     """Numbers for a network from the columns of a table, with statistics of the training rows alone.
 
-    `transform` gives float32 (rows, dense_width + code columns): first the dense features, then one column of integer
-    codes for each embedded category; or uint8 (rows, points) where every column is a point of an image. Columns are
-    found by name, so their order does not matter and others are ignored.
+    `transform` gives float32 (rows, dense_width + code columns + bags): first the dense features, then one column of
+    integer codes for each embedded category, then for each text the numbers of its n-grams, and their weights; or uint8
+    (rows, points) where every column is a point of an image. Columns are found by name, so their order does not matter
+    and others are ignored.
 
     Attributes:
         feature_names: one readable name for each column of the matrix.
         dense_width: how many of those columns are dense.
         embedded: (column, cardinality) of each code column, in order.
         dtype: of the matrix.
+        bags: (column, n-grams, slots) of each text with n-grams, in order.
         source_columns: the table columns that are used, in the order of training.
         dropped: columns without variance on the training rows, of which nothing is used.
         notices: what fitting noticed, such as infinite values.
@@ -52,8 +56,9 @@ class TableEncoder:
 
     def __init__(self, encoders: Iterable[ColumnEncoder], notices: Iterable[str] = ()) -> None:
         fitted = list(encoders)
-        self.encoders = [encoder for encoder in fitted if encoder.features]
-        self.dropped = [encoder.name for encoder in fitted if not encoder.features]
+        self._bags = [e for e in fitted if isinstance(e, TextEncoder) and e.slots]
+        self.encoders = [encoder for encoder in fitted if encoder.features or encoder in self._bags]
+        self.dropped = [encoder.name for encoder in fitted if encoder not in self.encoders]
         self.notices = list(notices)
         self._dense = [e for e in self.encoders if not (isinstance(e, CategoryEncoder) and e.embedded)]
         self._coded = [e for e in self.encoders if isinstance(e, CategoryEncoder) and e.embedded]
@@ -61,8 +66,10 @@ class TableEncoder:
         self.dtype: np.dtype[Any] = np.dtype(np.uint8 if pixels else np.float32)
         self.source_columns = [encoder.name for encoder in self.encoders]
         self.embedded = [(encoder.name, encoder.cardinality) for encoder in self._coded]
+        self.bags = [(encoder.name, len(encoder.hashes), encoder.slots) for encoder in self._bags]
         self.dense_width = sum(len(encoder.features) for encoder in self._dense)
         self.feature_names = [feature for e in (*self._dense, *self._coded) for feature in e.features]
+        self.feature_names += [feature for encoder in self._bags for feature in encoder.bag_features]
 
     @classmethod
     def fit(cls, table: Table, infos: Iterable[KnownColumn]) -> Self:
@@ -70,8 +77,7 @@ class TableEncoder:
 
         Args:
             table: the training rows.
-            infos: the columns to use and their kinds; those that are no number, boolean, category, date or pixel are
-                left out.
+            infos: the columns to use and their kinds; those of a kind without an encoder are left out.
 
         Raises:
             DataError: no column is left that tells rows apart.
@@ -113,6 +119,10 @@ class TableEncoder:
             end = begin + len(encoder.features)
             matrix[:, begin:end] = encoder.encode(table.column(encoder.name), table.place, told)
             begin = end
+        for bag in self._bags:
+            end = begin + len(bag.bag_features)
+            bag.fill(matrix[:, begin:end], table.column(bag.name))
+            begin = end
         return matrix
 
     def places(self) -> dict[str, NDArray[np.int64]]:
@@ -121,6 +131,9 @@ class TableEncoder:
         for encoder in (*self._dense, *self._coded):
             found[encoder.name] = np.arange(begin, begin + len(encoder.features))
             begin += len(encoder.features)
+        for bag in self._bags:
+            found[bag.name] = np.append(found[bag.name], np.arange(begin, begin + len(bag.bag_features)))
+            begin += len(bag.bag_features)
         return {name: found[name] for name in self.source_columns}
 
     def to_json(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from fallline.nn.activations import (
     Softplus,
     Tanh,
 )
-from fallline.nn.layers import Dropout, Embedding, Flatten, Sequential
+from fallline.nn.layers import Dropout, Embedding, EmbeddingBag, Flatten, Sequential
 from fallline.nn.linear import Linear
 from fallline.nn.module import Buffer, Module, Parameter
 from fallline.nn.norm import BatchNorm, LayerNorm
@@ -25,6 +25,7 @@ __all__ = [
     "Buffer",
     "Dropout",
     "Embedding",
+    "EmbeddingBag",
     "Flatten",
     "Identity",
     "LayerNorm",

@@ -1,16 +1,16 @@
-"""Layers that are neither affine nor an activation: Sequential, Flatten, Dropout, Embedding."""
+"""Layers that are neither affine nor an activation: Sequential, Flatten, Dropout, Embedding, EmbeddingBag."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from fallline.errors import ArgumentError, KindError
-from fallline.ir.types import product
+from fallline.errors import ArgumentError, KindError, ShapeError
+from fallline.ir.types import format_shape, product
 from fallline.nn.checks import size
 from fallline.nn.init import Initializer, Normal
 from fallline.nn.module import Module, Parameter
 from fallline.nn.trace import random_stream
 from fallline.ops import functions as f
-from fallline.ops.tensor import Tensor, apply
+from fallline.ops.tensor import Tensor, apply, count
 
 
 class Sequential(Module):
@@ -115,3 +115,69 @@ class Embedding(Module):
     def describe(self) -> str:
         """The arguments as `repr` shows them."""
         return f"{self.count}, {self.features}"
+
+
+class EmbeddingBag(Module):
+    """Sets of row numbers → the sum, or mean, of those rows of a learned table, each times a weight.
+
+    y = Σₖ wₖ·table[xₖ]; "mean" divides it by how many slots hold no padding. PyTorch's layer of this
+    name takes weights for "sum" alone; here both do, and a bag of nothing but padding gives 0 in both.
+
+    Shapes: x (rows, slots) whole numbers, weights (rows, slots) or None for 1 → y (rows, features).
+
+    Args:
+        count: how many rows the table has; numbers go from 0 to count − 1.
+        features: the length of a row.
+        mode: "sum" or "mean".
+        padding: the number that stands for an empty slot: it adds nothing, and its row learns nothing.
+        init: initialiser of the table `weight` (count, features).
+    """
+
+    def __init__(
+        self,
+        count: int,
+        features: int,
+        mode: str = "sum",
+        padding: int | None = None,
+        init: str | Initializer | None = None,
+    ) -> None:
+        self.count = size("nn.EmbeddingBag", "count", count)
+        self.features = size("nn.EmbeddingBag", "features", features)
+        if mode not in ("sum", "mean"):
+            raise ArgumentError(f"nn.EmbeddingBag: mode must be 'sum' or 'mean', found {mode!r}")
+        if padding is not None and not (type(padding) is int and 0 <= padding < self.count):
+            raise ArgumentError(
+                f"nn.EmbeddingBag: padding must be None or a whole number from 0 to {self.count - 1}, found {padding!r}"
+            )
+        self.mode = mode
+        self.padding = padding
+        self.weight = Parameter((self.count, self.features), init or Normal(1.0))
+
+    def __call__(self, x: Tensor, weights: Tensor | None = None) -> Tensor:
+        """The weighted sum or mean of the table's rows number x."""
+        if not x.dtype.is_integer or x.ndim != 2:
+            raise KindError(
+                f"nn.EmbeddingBag: needs whole numbers (rows, slots), found {x.type}; convert the input with "
+                ".astype('int64'), and give each row as many slots"
+            )
+        if weights is not None and weights.shape != x.shape:
+            raise ShapeError(
+                f"nn.EmbeddingBag: needs a weight for each number, {format_shape(x.shape)}, "
+                f"found {format_shape(weights.shape)}"
+            )
+        rows = f.take(self.weight, x)  # (rows, slots, features)
+        filled = None if self.padding is None else x != self.padding
+        if filled is not None:
+            weights = filled.astype(rows.dtype) if weights is None else f.where(filled, weights, 0.0)
+        total = f.sum(rows, axis=1) if weights is None else f.matmul(weights[:, None, :], rows)[:, 0, :]
+        if self.mode == "sum":
+            return total  # type: ignore[no-any-return]
+        if filled is None:
+            return total / count(rows, (1,))  # type: ignore[no-any-return]
+        return total / f.maximum(f.sum(filled.astype(rows.dtype), axis=1, keepdims=True), 1.0)  # type: ignore[no-any-return]
+
+    def describe(self) -> str:
+        """The arguments as `repr` shows them."""
+        words = [f"{self.count}, {self.features}", f"mode={self.mode!r}" * (self.mode != "sum")]
+        words.append(f"padding={self.padding}" * (self.padding is not None))
+        return ", ".join(filter(None, words))

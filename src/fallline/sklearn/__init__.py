@@ -1,6 +1,7 @@
 """Estimators for scikit-learn's users: change one import, and the rest stays as it is.
 
-`MLPClassifier` and `MLPRegressor` take scikit-learn's own parameters; `TableClassifier` and `TableRegressor` take raw frames.
+`MLPClassifier` and `MLPRegressor` take scikit-learn's own parameters; `TableClassifier` and
+`TableRegressor` take raw frames.
 
 The names are fetched when they are first used; without scikit-learn and SciPy that says what to install.
 """

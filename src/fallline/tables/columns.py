@@ -15,8 +15,8 @@ from fallline.data.spelling import is_missing
 from fallline.data.table import Column, Table
 from fallline.errors import DataError
 
-USED_KINDS = ("number", "category", "boolean", "date", "pixel")
-DROPPED_KINDS = ("identifier", "text", "constant", "empty")
+USED_KINDS = ("number", "category", "boolean", "date", "text", "pixel")
+DROPPED_KINDS = ("identifier", "name", "constant", "empty")
 
 _TRUTH_PAIRS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"})
 _ID_NAME = re.compile(
@@ -26,6 +26,9 @@ _ID_NAME = re.compile(
 _CAMEL_ID = re.compile(r".*[a-z](Id|ID)")
 _COUNTING_NAME = re.compile(
     r"(.*[_\W])?(x|t|age|year|yr|month|week|day|hour|time|date|step|size|count|position)", re.IGNORECASE
+)
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
 # Told apart by how sure the name is: "y" before "default", which in many tables is one feature among others.
 _TARGET_NAMES = tuple(
@@ -39,7 +42,9 @@ _TARGET_NAMES = tuple(
 )
 
 _FEW_ROWS = 20  # with fewer rows, that all values differ says nothing
-_MANY_WORDS = 2.5  # words a cell, from which on distinct strings are sentences
+_MANY_WORDS = 2.5  # words a cell, from which on distinct strings are texts
+_SENTENCE = 5.0  # words a cell, from which on they are sentences; shorter texts are names
+_NAMED_ROWS = 1000  # rows from which on names teach more than they mislead: see docs/text-and-dates.md
 MAX_CLASSES = 20  # whole numbers counted from 0 or 1 are classes up to so many
 
 
@@ -49,8 +54,8 @@ class ColumnInfo:
 
     Attributes:
         name: the column's name.
-        kind: number, category, boolean, date, pixel (a point of an image); or, left out: identifier, text, constant,
-            empty.
+        kind: number, category, boolean, date, text, pixel (a point of an image); or, left out: identifier, name (short
+            texts in few rows), constant, empty.
         missing: how many rows lack a value.
         distinct: how many different values there are.
         reason: why the column is left out, or what was decided about it; may be empty.
@@ -100,7 +105,7 @@ def guess_target(table: Table) -> tuple[str, str]:
             continue  # a place in space
         if wanted in lowered and len(table.columns) > 1:
             return lowered[wanted], f"{lowered[wanted]!r} is a usual name for a target"
-    useful = [info.name for info in describe_columns(table) if info.used]
+    useful = [info.name for info in describe_columns(table) if info.used and info.kind != "text"]
     if useful and useful[-1] != table.names[-1]:
         return useful[-1], f"{useful[-1]!r} is the last column that is neither an identifier nor constant nor text"
     return table.names[-1], f"{table.names[-1]!r} is the last column"
@@ -165,17 +170,29 @@ def _describe_text(name: str, present: NDArray[Any], missing: int, distinct: int
         if ambiguous:
             reason += "; no day is beyond the 12th, so that day and month could be the other way round"
         return ColumnInfo(name, "date", missing, distinct, reason + ".", form)
-    words = sum(len(label.split()) for label in labels) / len(labels)
+    words = sum(map(_words, labels)) / len(labels)
     share = distinct / len(present)
     if len(present) >= _FEW_ROWS:
         told = f"{distinct} different values in {len(present)} rows"
-        if (words >= _MANY_WORDS and share > 0.5) or (words >= 2 * _MANY_WORDS and share > 0.2):
-            why = f"{name!r} is left out: it is free text ({told}, {words:.1f} words each)."
+        if (words >= _MANY_WORDS and share > 0.5) or (words >= _SENTENCE and share > 0.2):
+            told += f", {words:.1f} words each"
+            if words < _SENTENCE and len(present) < _NAMED_ROWS:
+                why = (
+                    f"{name!r} is left out: it holds names or short texts ({told}), and the rows are too few for them."
+                )
+                return ColumnInfo(name, "name", missing, distinct, why)
+            why = f"{name!r} is read as free text ({told}); drop it if it tells nothing."
             return ColumnInfo(name, "text", missing, distinct, why)
         if share > 0.9:
             why = f"{name!r} is left out: it names single rows ({told})."
             return ColumnInfo(name, "identifier", missing, distinct, why)
     return ColumnInfo(name, "category", missing, distinct)
+
+
+def _words(label: str) -> float:
+    """How many words a cell has; where a language puts no blanks between them, two characters count as one."""
+    words = len(label.split())
+    return words if label.isascii() else max(words, len(_UNSPACED.findall(label)) / 2)
 
 
 def _counts_rows(name: str, values: Column) -> str:
@@ -198,10 +215,13 @@ def _is_id_name(name: str) -> bool:
 
 
 def _as_only_input(info: ColumnInfo, values: Column) -> ColumnInfo:
-    """A whole number that counts the rows is used after all, where there is nothing else to learn from."""
+    """A number that counts the rows, or short texts, are used after all, where there is nothing else to learn from."""
     if info.kind == "identifier" and values.dtype.kind in "iuf":
         reason = f"{info.name!r} counts the rows; it is used because there is no other column to learn from."
         return ColumnInfo(info.name, "number", info.missing, info.distinct, reason)
+    if info.kind == "name":
+        reason = f"{info.name!r} is read as free text, because there is no other column to learn from."
+        return ColumnInfo(info.name, "text", info.missing, info.distinct, reason)
     return info
 
 

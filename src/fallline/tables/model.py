@@ -185,7 +185,7 @@ def _table_model(network: Module, saved: Any) -> TableModel:
     plan = plan_from_json(saved["plan"])
     outputs = len(target.classes) if isinstance(target, ClassTarget) else 1
     features = len(encoder.feature_names)
-    check_widths(features, encoder.dense_width, [count for _, count in encoder.embedded], outputs, plan)
+    check_widths(encoder, outputs, plan)
     given = network.predict(np.zeros((1, features), dtype=encoder.dtype))
     if given.shape != (1, outputs):
         raise ModelFileError(f"its network gives {given.shape[1:]} for a row, where {(outputs,)} is needed")

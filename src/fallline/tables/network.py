@@ -19,6 +19,7 @@ class NetworkPlan:
     Attributes:
         dense: how many of the encoded columns are numbers (they come first).
         embedded: (categories, features) of each code column, in order.
+        bags: (n-grams, features, slots) of each text, in order.
         hidden: width of each hidden layer.
         outputs: logits (one per class) or 1.
         activation: a name of `nn.activations`.
@@ -31,6 +32,7 @@ class NetworkPlan:
     outputs: int
     activation: str = "relu"
     dropout: float = 0.0
+    bags: tuple[tuple[int, int, int], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values for `from_json`."""
@@ -40,14 +42,16 @@ class NetworkPlan:
         """The plan in one line."""
         names = [f"{count}→{width}" for count, width in self.embedded]
         inputs = f"{self.dense} numbers" + (f", embeddings {', '.join(names)}" if names else "")
+        inputs += "".join(f", text of {count:,} n-grams→{width}" for count, width, _ in self.bags)
         hidden = " → ".join(map(str, self.hidden)) or "none"
         return f"{inputs}; hidden {hidden}, {self.activation}, dropout {self.dropout:g}; {self.outputs} outputs"
 
     @property
     def parameters(self) -> int:
         """How many numbers the network learns."""
-        width = self.dense + sum(features for _, features in self.embedded)
-        counted = sum(count * features for count, features in self.embedded) + (width + 1) * self.outputs
+        tables = [(count, features) for count, features, *_ in (*self.embedded, *self.bags)]
+        width = self.dense + sum(features for _, features in tables)
+        counted = sum(count * features for count, features in tables) + (width + 1) * self.outputs
         for size in self.hidden:
             counted += (width + 1) * size
             width = size
@@ -66,6 +70,7 @@ class NetworkPlan:
                 int(saved["outputs"]),
                 str(saved["activation"]),
                 float(saved["dropout"]),
+                tuple((int(count), int(width), int(slots)) for count, width, slots in saved["bags"]),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ModelFileError(f"the network's plan in the file is damaged: {error}") from None
@@ -89,19 +94,20 @@ def require_memory(plan: NetworkPlan) -> None:
 
 
 class TableNetwork(nn.Module):
-    """outputs = layers([numbers, embeddings]) + direct([numbers, embeddings]).
+    """outputs = layers([numbers, embeddings, bags]) + direct([numbers, embeddings, bags]).
 
     The direct path is a linear model beside the deep one, so that the sum is at least as able as either
     (Cheng et al. 2016, "Wide & Deep Learning", arXiv:1606.07792). It starts at 0.
 
-    Shapes: x (rows, dense + codes) → (rows, outputs).
+    Shapes: x (rows, dense + codes + Σ 2·slots) → (rows, outputs).
     """
 
     def __init__(self, plan: NetworkPlan, seed: int = 0) -> None:
         super().__init__(seed)
         self.plan = plan
         self.embeddings = [nn.Embedding(count, width, init=Normal(0.1)) for count, width in plan.embedded]
-        width = plan.dense + sum(features for _, features in plan.embedded)
+        self.bags = [nn.EmbeddingBag(count, width, init=Normal(0.1)) for count, width, _ in plan.bags]
+        width = plan.dense + sum(features for _, features, *_ in (*plan.embedded, *plan.bags))
         self.direct = nn.Linear(width, plan.outputs, init="zeros")
         layers: list[nn.Module] = []
         for size in plan.hidden:
@@ -118,7 +124,13 @@ class TableNetwork(nn.Module):
         """Logits, or the standardised value."""
         parts = [x[:, : self.plan.dense]] if self.plan.dense else []
         for number, embedding in enumerate(self.embeddings):
-            parts.append(embedding(x[:, self.plan.dense + number].astype("int64")))
+            codes = x[:, self.plan.dense + number]
+            parts.append(embedding(f.clip(codes, 0, embedding.count - 1).astype("int64")))  # so that it compiles
+        begin = self.plan.dense + len(self.embeddings)
+        for bag, (count, _, slots) in zip(self.bags, self.plan.bags, strict=True):
+            codes, weights = x[:, begin : begin + slots], x[:, begin + slots : begin + 2 * slots]
+            parts.append(bag(f.clip(codes, 0, count - 1).astype("int64"), weights))
+            begin += 2 * slots
         joined = f.concatenate(parts, axis=-1)  # (rows, width)
         direct = self.direct(joined)
         return direct if self.layers is None else direct + self.layers(joined)

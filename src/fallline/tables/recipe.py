@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from fallline.data.encoders import TableEncoder
 from fallline.tables.network import NetworkPlan
 
+TEXT_FEATURES = 8
+"""Features of a text: the bag of its n-grams."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -61,4 +64,7 @@ def embedding_width(categories: int) -> int:
 def network_plan(encoder: TableEncoder, outputs: int, recipe: Recipe) -> NetworkPlan:
     """The network's shape for encoded columns."""
     embedded = tuple((count, embedding_width(count)) for _, count in encoder.embedded)
-    return NetworkPlan(encoder.dense_width, embedded, recipe.hidden, outputs, recipe.activation, recipe.dropout)
+    bags = tuple((count, TEXT_FEATURES, slots) for _, count, slots in encoder.bags)
+    return NetworkPlan(
+        encoder.dense_width, embedded, recipe.hidden, outputs, recipe.activation, recipe.dropout, bags=bags
+    )

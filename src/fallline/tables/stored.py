@@ -6,9 +6,12 @@ a Python error when it predicts.
 
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
-from fallline.data.dates import FORMATS
+from fallline.data.dates import CYCLES, FORMATS
+from fallline.data.encoders import TableEncoder
+from fallline.data.text_encoder import MOST_GRAMS, MOST_SLOTS, SHAPE
 from fallline.errors import ModelFileError
 
 Check = Callable[[Any], bool]
@@ -24,27 +27,30 @@ def check_table(saved: Any) -> None:
     _check_target(saved["target"])
 
 
-def check_widths(features: int, dense: int, cardinalities: list[int], outputs: int, saved_plan: Any) -> None:
+def check_widths(encoder: TableEncoder, outputs: int, saved_plan: Any) -> None:
     """Raise ModelFileError where the network's plan is of other columns or classes than the file's.
 
     Args:
-        features: columns of the encoded matrix.
-        dense: how many of them are numbers.
-        cardinalities: slots of each embedded column.
+        encoder: of the columns.
         outputs: what the target needs: one per class, or 1.
         saved_plan: the `NetworkPlan`.
     """
-    planned = [count for count, _ in saved_plan.embedded]
-    if (dense, cardinalities, outputs, features) != (
-        saved_plan.dense,
-        planned,
-        saved_plan.outputs,
-        saved_plan.dense + len(planned),
-    ):
-        raise ModelFileError(
-            f"its network is planned for {saved_plan.dense} numbers, categories {planned} and {saved_plan.outputs} "
-            f"outputs, but its columns make {dense} numbers, categories {cardinalities} and {outputs} outputs"
-        )
+    categories = [count for count, _ in saved_plan.embedded]
+    texts = [(count, slots) for count, _, slots in saved_plan.bags]
+    found = (
+        encoder.dense_width,
+        [count for _, count in encoder.embedded],
+        [(count, slots) for _, count, slots in encoder.bags],
+        outputs,
+    )
+    if found != (saved_plan.dense, categories, texts, saved_plan.outputs):
+        wants = _widths(saved_plan.dense, categories, texts, saved_plan.outputs)
+        raise ModelFileError(f"its network is planned for {wants}, but its columns make {_widths(*found)}")
+
+
+def _widths(dense: int, categories: list[int], texts: list[tuple[int, int]], outputs: int) -> str:
+    bags = f", n-grams and slots {texts}" if texts else ""
+    return f"{dense} numbers, categories {categories}{bags} and {outputs} outputs"
 
 
 def _check_column(saved: Any) -> str:
@@ -53,9 +59,21 @@ def _check_column(saved: Any) -> str:
     what = f"the column {saved['name']!r}"
     _keys(saved, {"kind": _is_text, "name": _is_text, **_COLUMNS[saved["kind"]]}, what)
     if saved["kind"] == "date":
-        for part in saved["parts"].values():
-            _keys(part, {"name": _is_text, **_COLUMNS["number"]}, f"a part of {what}")
+        _keys(saved["elapsed"], {"name": _is_text, **_COLUMNS["number"]}, f"a part of {what}")
+    if saved["kind"] == "text":
+        _check_text(saved, what)
     return str(saved["name"])
+
+
+def _check_text(saved: Any, what: str) -> None:
+    """Raise where n-grams, their counts and slots do not belong together."""
+    hashes, counts, rows = saved["hashes"], saved["counts"], saved["rows"]
+    if len(hashes) != len(counts):
+        raise ModelFileError(f"{what} has {len(hashes)} n-grams, but counts of {len(counts)}")
+    if counts and max(counts) > rows:
+        raise ModelFileError(f"{what} has an n-gram in {max(counts)} rows, of {rows}")
+    if bool(hashes) != bool(saved["slots"]):
+        raise ModelFileError(f"{what} has {len(hashes)} n-grams, but {saved['slots']} slots for them")
 
 
 def _check_target(saved: Any) -> None:
@@ -124,11 +142,28 @@ def _is_date_format(value: Any) -> bool:
     return value is None or (isinstance(value, str) and value in FORMATS)
 
 
-_DATE_PARTS = ("elapsed", "year", "month", "day", "weekday", "hour")
+def _are_cycles(value: Any) -> bool:
+    return isinstance(value, list) and value == [cycle for cycle in CYCLES if cycle in value]
 
 
-def _are_parts(value: Any) -> bool:
-    return isinstance(value, dict) and all(part in _DATE_PARTS for part in value)
+def _is_count(most: int) -> Check:
+    return lambda value: type(value) is int and 0 <= value <= most
+
+
+def _are_hashes(value: Any) -> bool:
+    whole = isinstance(value, list) and len(value) <= MOST_GRAMS and all(map(_is_count(2**32 - 1), value))
+    return whole and all(a < b for a, b in pairwise(value))
+
+
+def _are_counts(value: Any) -> bool:
+    return isinstance(value, list) and all(type(count) is int and 0 < count < 2**53 for count in value)
+
+
+def _are_statistics(value: Any) -> bool:
+    def fits(pair: Any) -> bool:
+        return isinstance(pair, list) and len(pair) == 2 and all(map(_is_number, pair)) and pair[1] > 0
+
+    return isinstance(value, dict) and all(part in SHAPE and fits(pair) for part, pair in value.items())
 
 
 _COLUMNS: dict[str, dict[str, Check]] = {
@@ -136,5 +171,13 @@ _COLUMNS: dict[str, dict[str, Check]] = {
     "boolean": {"indicator": _is_truth},
     "pixel": {},
     "category": {"labels": _are_labels, "missing": _is_truth, "other": _is_truth, "embedded": _is_truth},
-    "date": {"format": _is_date_format, "parts": _are_parts, "indicator": _is_truth},
+    "date": {"format": _is_date_format, "elapsed": _is_dict, "cycles": _are_cycles, "indicator": _is_truth},
+    "text": {
+        "hashes": _are_hashes,
+        "counts": _are_counts,
+        "rows": _is_count(2**53),
+        "slots": _is_count(MOST_SLOTS),
+        "shape": _are_statistics,
+        "indicator": _is_truth,
+    },
 }

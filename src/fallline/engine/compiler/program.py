@@ -4,8 +4,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from fallline.engine.compiler.barrier import barrier_ir, floating_point_ir
 from fallline.engine.compiler.code import BYTES, Code, Value, i64
 from fallline.engine.compiler.columns_kernel import column_units, emit_columns
@@ -31,6 +29,7 @@ from fallline.engine.compiler.product_kernel import (
     product_units,
     transpose_units,
 )
+from fallline.engine.compiler.row_numbers import checked_inputs
 from fallline.engine.compiler.rows_kernel import emit_rows, spilled, units
 from fallline.engine.compiler.scatter_kernel import emit_scatter, scatter_units
 from fallline.engine.compiler.simplify import Simplified
@@ -41,7 +40,6 @@ from fallline.errors import CompileError, FalllineError
 from fallline.ir.graph import Graph, Node
 from fallline.ir.kernel import Leaf, Random
 from fallline.ir.types import BATCH, DType
-from fallline.ops.indexing import check_indices
 
 STEP_PARAMETERS = "ptr %context, ptr %rows, ptr %scalars, i64 %step, i64 %thread, i64 %threads"
 
@@ -215,28 +213,11 @@ class _Writer:
             constants=[(node.attributes["value"], layout) for node, layout in self.memory.constants],
             streams=[(str(node.attributes["purpose"]), str(node.attributes["stream"])) for node in random],
             inputs=list(self.bindings.inputs),
-            indices=self._indices(),
+            indices=checked_inputs(self.simplified.graph, self.grouping.nodes),
             arena_bytes=self.memory.arena_bytes,
             state_bytes=self.memory.state_bytes,
             stages=1 + max((kernel.stage for kernel in kernels), default=0),
         )
-
-    def _indices(self) -> list[tuple[str, int]]:
-        """What must be checked before a call, because native code checks no row number."""
-        names = {id(node): name for name, node in self.simplified.graph.inputs.items()}
-        found: list[tuple[str, int]] = []
-        for node in self.grouping.nodes:
-            if node.op.name not in ("take", "scatter_add"):
-                continue
-            base = base_of(node.inputs[1])
-            rows = int((node.inputs[0] if node.op.name == "take" else node).type.shape[0])  # type: ignore[arg-type]
-            if base.op.name == "constant":
-                check_indices(np.asarray(base.attributes["value"]), rows, node.op.name)
-            elif id(base) in names:
-                found.append((names[id(base)], rows))
-            else:
-                raise CompileError("row numbers that the network computes itself cannot be checked in native code")
-        return list(dict.fromkeys(found))
 
     def _result(self, node: Node) -> tuple[Layout, int, tuple[int, ...], tuple[int, ...]]:
         stored, offset, strides = self.memory.view(node)
