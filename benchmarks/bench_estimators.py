@@ -42,8 +42,8 @@ def run() -> str:
 
 
 TOLD = f"""Each fit has a process of its own and splits the data by its seed, 80 to 20; the fits of a seed follow each
-other. digits: 1,797 rows of 64 points divided by 16, all parameters as they are by default. synthetic: 125,000 rows of 50
-numbers in 5 classes (`make_classification`, 20 informative), of which 100,000 are fitted, with `max_iter=20`.
+other. digits: 1,797 rows of 64 points divided by 16, all parameters as they are by default. synthetic: 125,000 rows of
+50 numbers in 5 classes (`make_classification`, 20 informative), of which 100,000 are fitted, with `max_iter=20`.
 `fit` is timed from outside: checks, compiling and the libraries' late imports are in it. Cold: nothing was compiled
 before; warm: the programs were compiled by an earlier process and lie in the cache on disk. Both libraries use as many
 threads as they choose. Required: scikit-learn's median at least {REQUIRED:.0f} times the warm one, and mean accuracies
