@@ -115,7 +115,8 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     matrices = _encoded(parts, encoder, codec, notices)
     recipe = _recipe(len(training), options, notices)
     outputs = len(codec.classes) if isinstance(codec, ClassTarget) else 1
-    plan = network_plan(encoder, outputs, recipe) if options.init is None else options.init.plan
+    x = matrices["training"][0]
+    plan = network_plan(encoder, outputs, recipe, x) if options.init is None else options.init.plan
     require_memory(plan)
     weights = None if weight_column is None else row_weights(training, weight_column)
     return Prepared(target, task, reason, infos, parts, encoder, codec, matrices, weights, plan, recipe, notices)

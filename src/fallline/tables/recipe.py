@@ -4,9 +4,17 @@ Each choice stands here, with its reason; `docs/results/tables.md` shows what th
 """
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fallline.data.encoders import TableEncoder
 from fallline.tables.network import NetworkPlan
+
+Array = NDArray[Any]
+NARROWEST = 1e-3
+"""Standard deviations that a piece of a number must span: narrower ones would be steep enough to lose digits."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +30,10 @@ class Recipe:
     schedule: str
     batch_size: int | str
     epochs: int
+    members: int = 16
+    pieces: int = 32
+    label_smoothing: float = 0.0
+    beta2: float = 0.99
 
 
 def default_recipe(rows: int) -> Recipe:
@@ -58,7 +70,37 @@ def embedding_width(categories: int) -> int:
     return min(16, 2 + categories // 3)
 
 
-def network_plan(encoder: TableEncoder, outputs: int, recipe: Recipe) -> NetworkPlan:
-    """The network's shape for encoded columns."""
+def network_plan(encoder: TableEncoder, outputs: int, recipe: Recipe, training: Array) -> NetworkPlan:
+    """The network's shape for encoded columns.
+
+    Args:
+        encoder: of the columns.
+        outputs: classes, or 1.
+        recipe: the settings.
+        training: the encoded training rows, whose quantiles the pieces lie between.
+    """
     embedded = tuple((count, embedding_width(count)) for _, count in encoder.embedded)
-    return NetworkPlan(encoder.dense_width, embedded, recipe.hidden, outputs, recipe.activation, recipe.dropout)
+    knots = tuple(quantile_knots(training[:, column], recipe.pieces) for column in range(encoder.dense_width))
+    return NetworkPlan(
+        encoder.dense_width,
+        embedded,
+        recipe.hidden,
+        outputs,
+        recipe.activation,
+        recipe.dropout,
+        recipe.members,
+        knots,
+    )
+
+
+def quantile_knots(values: Array, pieces: int) -> tuple[float, ...]:
+    """Ascending numbers that cut the values into pieces of about as many rows; none for two values or fewer."""
+    ordered = np.sort(values)
+    if len(np.unique(ordered)) <= 2:
+        return ()
+    places = (np.arange(pieces + 1) * (len(ordered) - 1)) // pieces
+    knots = [float(ordered[0])]
+    for value in ordered[places].tolist():
+        if value - knots[-1] >= NARROWEST:
+            knots.append(value)
+    return tuple(knots) if len(knots) > 2 else ()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fallline import optim
 from fallline.data.targets import ClassTarget, NumberTarget
 from fallline.errors import CompileError
+from fallline.nn.losses import Ensemble, Loss
 from fallline.optim.schedules import by_name as schedule_by_name
 from fallline.tables.model import KEY, TableModel
 from fallline.tables.network import TableNetwork
@@ -85,7 +86,7 @@ def train_table(
     optimizer, schedule = make_optimizer(recipe), schedule_by_name(recipe.schedule)
     x, y = prepared.matrices["training"]
     common: dict[str, Any] = {
-        "loss": model.loss,
+        "loss": training_loss(prepared),
         "validation": prepared.matrices["validation"],
         "metrics": ("accuracy",) if isinstance(codec, ClassTarget) else (_unscaled_rmse(codec),),
         "sample_weight": prepared.weights,
@@ -171,11 +172,20 @@ def require_settings(prepared: Prepared, options: TableOptions) -> None:
     schedule_by_name(prepared.recipe.schedule)
 
 
+def training_loss(prepared: Prepared) -> Loss:
+    """Each member's own loss, so that the members stay different."""
+    if isinstance(prepared.codec, ClassTarget):
+        return Ensemble("cross_entropy", prepared.recipe.label_smoothing)
+    return Ensemble("mse")
+
+
 def make_optimizer(recipe: Recipe) -> optim.Optimizer:
     """The recipe's optimizer; biases and embeddings are not decayed."""
     rule = optim.RULES.get(recipe.optimizer)
     decays = rule is not None and rule.name == "adamw"
-    hyper: dict[str, Any] = {"weight_decay": recipe.weight_decay} if decays else {}
+    hyper: dict[str, Any] = {}
+    if decays:
+        hyper = {"weight_decay": recipe.weight_decay, "betas": (0.9, recipe.beta2)}
     return optim.by_name(recipe.optimizer, lr=recipe.learning_rate, **hyper)
 
 
@@ -188,7 +198,7 @@ def plan_table(prepared: Prepared, options: TableOptions) -> Plan | None:
             make_network(prepared, options),
             x,
             y,
-            loss="cross_entropy" if isinstance(prepared.codec, ClassTarget) else "mse",
+            loss=training_loss(prepared),
             optimizer=make_optimizer(recipe),
             batch_size=recipe.batch_size,
             sample_weight=prepared.weights,
