@@ -11,11 +11,11 @@ import numpy as np
 from fallline import nn
 from fallline.errors import ArgumentError, ModelFileError
 from fallline.nn.activations import by_name
-from fallline.nn.init import Float64Array, Initializer, Normal
-from fallline.nn.module import Buffer, Parameter
+from fallline.nn.init import Normal
+from fallline.nn.module import Buffer
 from fallline.ops import functions as f
-from fallline.ops import philox
 from fallline.ops.tensor import Tensor
+from fallline.tables.members import MemberHeads, MemberScales, together
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class NetworkPlan:
         outputs: logits (one per class) or 1.
         activation: a name of `nn.activations`.
         dropout: probability after each hidden layer.
+        members: networks in the ensemble.
+        knots: of each number, ascending, between which its pieces lie; none for a number without.
     """
 
     dense: int
@@ -52,9 +54,11 @@ class NetworkPlan:
     def describe(self) -> str:
         """The plan in one line."""
         names = [f"{count}→{width}" for count, width in self.embedded]
-        inputs = f"{self.dense} numbers" + (f", embeddings {', '.join(names)}" if names else "")
-        hidden = " → ".join(map(str, self.hidden)) or "none"
-        return f"{inputs}; hidden {hidden}, {self.activation}, dropout {self.dropout:g}; {self.outputs} outputs"
+        inputs = f"{self.dense} numbers" + (f" in {self.pieces} pieces" if self.pieces else "")
+        inputs += f", embeddings {', '.join(names)}" if names else ""
+        hidden = " → ".join(map(str, self.hidden))
+        inside = f"{self.members} members with hidden {hidden}" if hidden else "hidden none"
+        return f"{inputs}; {inside}, {self.activation}, dropout {self.dropout:g}; {self.outputs} outputs"
 
     @property
     def parameters(self) -> int:
@@ -71,20 +75,30 @@ class NetworkPlan:
     def from_json(cls, saved: Any) -> Self:
         """The plan that `to_json` wrote."""
         try:
-            embedded = tuple((int(count), int(width)) for count, width in saved["embedded"])
-            hidden = tuple(int(width) for width in saved["hidden"])
-            return cls(
+            plan = cls(
                 int(saved["dense"]),
-                embedded,
-                hidden,
+                tuple((int(count), int(width)) for count, width in saved["embedded"]),
+                tuple(int(width) for width in saved["hidden"]),
                 int(saved["outputs"]),
                 str(saved["activation"]),
                 float(saved["dropout"]),
                 int(saved["members"]),
                 tuple(tuple(float(knot) for knot in knots) for knots in saved["knots"]),
             )
+            plan._require_sense()
+            return plan
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ModelFileError(f"the network's plan in the file is damaged: {error}") from None
+
+    def _require_sense(self) -> None:
+        """Raise ValueError where members or knots cannot be."""
+        if self.members < 1:
+            raise ValueError(f"{self.members} members")
+        if len(self.knots) != self.dense:
+            raise ValueError(f"knots of {len(self.knots)} numbers, where there are {self.dense}")
+        spans = [high - low for own in self.knots for low, high in itertools.pairwise(own)]
+        if not all(0.0 < span < math.inf for span in spans):
+            raise ValueError("knots that do not rise")
 
 
 def require_memory(plan: NetworkPlan) -> None:
@@ -104,26 +118,46 @@ def require_memory(plan: NetworkPlan) -> None:
         )
 
 
-class Signs(Initializer):
-    """−1 or 1, each as likely."""
+class Pieces(nn.Module):
+    """Where a number lies among its knots k₀ < k₁ < …: p_t = clip((x − k_t)/(k_{t+1} − k_t), 0, 1).
 
-    def __call__(self, key: philox.Key, shape: tuple[int, ...]) -> Float64Array:
-        return np.where(philox.uniform53(key, math.prod(shape)) < 0.5, -1.0, 1.0).reshape(shape)
+    A linear layer on them is any piecewise-linear function of each number, which lets a network follow the jumps and
+    bends that a smooth one rounds off: "piecewise linear encoding", Gorishniy, Rubachev & Babenko 2022,
+    arXiv:2203.05556, section 3.2. Nothing here is learned.
+
+    Shapes: x (rows, numbers) → (rows, pieces).
+
+    Args:
+        knots: ascending, of each number; none for one that has no pieces.
+    """
+
+    def __init__(self, knots: tuple[tuple[float, ...], ...]) -> None:
+        spans = [(column, *span) for column, own in enumerate(knots) for span in itertools.pairwise(own)]
+        slopes, offsets = np.zeros((len(knots), len(spans))), np.zeros(len(spans))
+        for piece, (column, low, high) in enumerate(spans):
+            slopes[column, piece] = 1.0 / (high - low)
+            offsets[piece] = -low / (high - low)
+        self.slopes, self.offsets = Buffer(slopes), Buffer(offsets)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The pieces of all numbers; the product has one term that is not 0."""
+        return f.clip(x @ self.slopes + self.offsets, 0.0, 1.0)  # type: ignore[no-any-return]
 
 
 class TableNetwork(nn.Module):
     """An ensemble of networks that share their weights, on numbers, their pieces, and embeddings.
 
-        u = [numbers, embeddings]                           pieces: p_t = clip((x − a_t)/(b_t − a_t), 0, 1)
-        h_m = φ(s_m ⊙ (u·W₁ + p·V) + b_m),   then   h_m ← φ(h_m·W_l + b_l),   o_m = h_m·H_m + c_m + u·D + d
+        u = [numbers, embeddings]                                       p = pieces of the numbers
+        h_m = φ(s_m ⊙ (u·W₁ + p·V) + b_m),    then h_m ← φ(h_m·W_l + b_l),    o_m = h_m·H_m + c_m + u·D + d
 
-    Each member m has signs s_m (drawn ±1) and biases b_m of its own in the first layer and a head H_m; the layers
-    between are shared, so that k members learn much of what is common once (TabM, Gorishniy et al. 2025,
-    arXiv:2410.24210). The pieces are a number's place among the quantiles of the training rows (piecewise-linear
-    encoding, Gorishniy et al. 2022, arXiv:2203.05556); V and the direct path D start at 0.
+    Each member m has scales, biases and a head of its own (`members.py`); the layers between are shared, so that the
+    members learn once what is common to them. A direct linear path is beside the deep one, so that the sum is at least
+    as able as either (Cheng et al. 2016, "Wide & Deep Learning", arXiv:1606.07792). V and D start at 0: what a straight
+    line tells is learned first.
 
-    In training it gives every member's outputs, (rows, members, outputs), for `losses.Ensemble`; in prediction
-    the mean of their values, or the logarithm of their mean probabilities, (rows, outputs).
+    In training it gives each member's outputs, for `losses.Ensemble`; in prediction those of all together.
+
+    Shapes: x (rows, dense + codes) → (rows, members, outputs) in training, (rows, outputs) in prediction.
     """
 
     def __init__(self, plan: NetworkPlan, seed: int = 0) -> None:
@@ -132,24 +166,20 @@ class TableNetwork(nn.Module):
         self.embeddings = [nn.Embedding(count, width, init=Normal(0.1)) for count, width in plan.embedded]
         width = plan.dense + sum(features for _, features in plan.embedded)
         self.direct = nn.Linear(width, plan.outputs, init="zeros")
-        slopes, offsets = pieces_of(plan)
-        self.slopes, self.offsets = (Buffer(slopes), Buffer(offsets)) if plan.pieces else (None, None)
         if not plan.hidden:
             return
-        first, last, k = plan.hidden[0], plan.hidden[-1], plan.members
-        self.first = nn.Linear(width, first, bias=False, init=FIRST_INIT)
-        self.pieces = nn.Linear(plan.pieces, first, bias=False, init="zeros") if plan.pieces else None
-        self.signs = Parameter((k, first), Signs())
-        self.shifts = Parameter((k, first), SHIFT_INIT)
-        self.activation = by_name(plan.activation)
-        self.dropout = nn.Dropout(plan.dropout)
         init = "he_normal" if plan.activation in ("relu", "leaky_relu") else "glorot_normal"
+        self.first = nn.Linear(width, plan.hidden[0], bias=False, init=init)
+        self.pieces = Pieces(plan.knots) if plan.pieces else None
+        self.bends = nn.Linear(plan.pieces, plan.hidden[0], bias=False, init="zeros") if plan.pieces else None
+        self.scales = MemberScales(plan.members, plan.hidden[0])
+        self.activation = by_name(plan.activation)
+        self.dropout = [nn.Dropout(plan.dropout) for _ in plan.hidden]
         self.layers = [nn.Linear(*sizes, init=init) for sizes in itertools.pairwise(plan.hidden)]
-        self.heads = Parameter((k, last, plan.outputs), HeadInit())
-        self.biases = Parameter((k, 1, plan.outputs), "zeros")
+        self.heads = MemberHeads(plan.members, plan.hidden[-1], plan.outputs)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Logits or standardised values: of each member in training, of the ensemble in prediction."""
+        """Logits or standardised values: of each member in training, of all together in prediction."""
         plan = self.plan
         numbers = x[:, : plan.dense]
         parts = [numbers] if plan.dense else []
@@ -160,47 +190,14 @@ class TableNetwork(nn.Module):
         if not plan.hidden:
             return direct
         common = self.first(joined)
-        if self.pieces is not None:
-            common = common + self.pieces(f.clip(numbers @ self.slopes + self.offsets, 0.0, 1.0))
-        hidden = self.activation(common[:, None, :] * self.signs + self.shifts)  # (rows, members, first)
-        hidden = self.dropout(hidden)
-        for layer in self.layers:
-            hidden = self.dropout(self.activation(layer(hidden)))
-        outputs = (hidden.transpose(1, 0, 2) @ self.heads + self.biases).transpose(1, 0, 2)  # (rows, members, outputs)
-        outputs = outputs + direct[:, None, :]
-        return outputs if self.training else self.together(outputs)
-
-    def together(self, outputs: Tensor) -> Tensor:
-        """(rows, members, outputs) → (rows, outputs): the members' mean, of probabilities where these are logits."""
-        if self.plan.outputs == 1:
-            return f.mean(outputs, axis=1)
-        members = self.plan.members
-        return f.logsumexp(f.log_softmax(outputs), axis=1) - math.log(members)
+        if self.pieces is not None and self.bends is not None:
+            common = common + self.bends(self.pieces(numbers))
+        hidden = self.dropout[0](self.activation(self.scales(common)))  # (rows, members, first)
+        for layer, dropout in zip(self.layers, self.dropout[1:], strict=True):
+            hidden = dropout(self.activation(layer(hidden)))
+        outputs = self.heads(hidden) + direct[:, None, :]  # (rows, members, outputs)
+        return outputs if self.training else together(outputs)
 
     def describe(self) -> str:
         """The plan in one line."""
         return self.plan.describe()
-
-
-class HeadInit(Initializer):
-    """Normal with variance 1/width, for (members, width, outputs)."""
-
-    def __call__(self, key: philox.Key, shape: tuple[int, ...]) -> Float64Array:
-        return Normal(1.0 / math.sqrt(shape[1]))(key, shape)
-
-
-def pieces_of(plan: NetworkPlan) -> tuple[Any, Any]:
-    """The pieces of all numbers as one affine map before clipping: slopes (dense, pieces), offsets (pieces,)."""
-    slopes = np.zeros((plan.dense, plan.pieces))
-    offsets = np.zeros(plan.pieces)
-    piece = 0
-    for column, knots in enumerate(plan.knots):
-        for low, high in itertools.pairwise(knots):
-            slopes[column, piece] = 1.0 / (high - low)
-            offsets[piece] = -low / (high - low)
-            piece += 1
-    return slopes, offsets
-
-
-FIRST_INIT = "he_normal"
-SHIFT_INIT = Normal(0.5)

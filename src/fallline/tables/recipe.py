@@ -34,6 +34,7 @@ class Recipe:
     pieces: int = 32
     label_smoothing: float = 0.0
     beta2: float = 0.99
+    restore_best: bool = True
 
 
 def default_recipe(rows: int) -> Recipe:

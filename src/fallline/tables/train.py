@@ -107,6 +107,7 @@ def train_table(
                 batch_size=recipe.batch_size,
                 epochs=recipe.epochs,
                 patience=options.patience,
+                restore_best=recipe.restore_best,
                 schedule=schedule,
                 class_weight=options.class_weight,
                 seed=options.seed,
