@@ -72,11 +72,16 @@ def test_each_member_is_trained_by_its_own_loss() -> None:
     assert set(gradients) == set(weights)
 
 
-def test_members_differ_from_the_beginning_and_start_as_large_as_each_other() -> None:
+def test_it_is_compiled_with_embeddings_too() -> None:
+    run = fl.fit(TableNetwork(PLAN, seed=0), ROWS, [0, 2, 1, 1], loss=Ensemble("cross_entropy"), epochs=1)
+    assert run.engine == "compiled"
+
+
+def test_members_differ_from_the_beginning() -> None:
     network = TableNetwork(PLAN, seed=4)
     scales = network.parameters()["scales.scale"]
     assert set(np.unique(scales)) == {-1.0, 1.0}
-    assert len(np.unique(scales, axis=0)) == PLAN.members
+    assert len(np.unique(TableNetwork(PLAN, seed=4).parameters()["heads.weight"], axis=0)) == PLAN.members
     assert not network.parameters()["bends.weight"].any()
 
 

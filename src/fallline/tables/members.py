@@ -11,6 +11,8 @@ from fallline.ops import functions as f
 from fallline.ops import philox
 from fallline.ops.tensor import Tensor
 
+MOST_ONE_HOT = 4096
+
 
 class Signs(Initializer):
     """−1 or 1, each as likely."""
@@ -60,6 +62,20 @@ class MemberHeads(nn.Module):
     def describe(self) -> str:
         """The arguments as `repr` shows them."""
         return f"{self.members}, {self.width}, {self.outputs}"
+
+
+class CategoryEmbedding(nn.Embedding):
+    """An embedding whose numbers are a column of the rows: (rows,) of whole floats → (rows, features).
+
+    Up to 4,096 categories it is the product of one-hot rows with the table, which has one term that is not 0: native
+    code takes rows of a table only by numbers that it is given, because those can be checked before.
+    """
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The table's rows number x."""
+        if self.count > MOST_ONE_HOT:
+            return super().__call__(x.astype("int64"))
+        return f.one_hot(x, self.count, dtype=self.weight.dtype.value) @ self.weight  # type: ignore[no-any-return]
 
 
 def together(outputs: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from fallline.nn.init import Normal
 from fallline.nn.module import Buffer
 from fallline.ops import functions as f
 from fallline.ops.tensor import Tensor
-from fallline.tables.members import MemberHeads, MemberScales, together
+from fallline.tables.members import CategoryEmbedding, MemberHeads, MemberScales, together
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class TableNetwork(nn.Module):
     def __init__(self, plan: NetworkPlan, seed: int = 0) -> None:
         super().__init__(seed)
         self.plan = plan
-        self.embeddings = [nn.Embedding(count, width, init=Normal(0.1)) for count, width in plan.embedded]
+        self.embeddings = [CategoryEmbedding(count, width, init=Normal(0.1)) for count, width in plan.embedded]
         width = plan.dense + sum(features for _, features in plan.embedded)
         self.direct = nn.Linear(width, plan.outputs, init="zeros")
         if not plan.hidden:
@@ -184,7 +184,7 @@ class TableNetwork(nn.Module):
         numbers = x[:, : plan.dense]
         parts = [numbers] if plan.dense else []
         for number, embedding in enumerate(self.embeddings):
-            parts.append(embedding(x[:, plan.dense + number].astype("int64")))
+            parts.append(embedding(x[:, plan.dense + number]))
         joined = f.concatenate(parts, axis=-1)  # (rows, width)
         direct = self.direct(joined)
         if not plan.hidden:

@@ -107,7 +107,6 @@ def train_table(
                 batch_size=recipe.batch_size,
                 epochs=recipe.epochs,
                 patience=options.patience,
-                restore_best=recipe.restore_best,
                 schedule=schedule,
                 class_weight=options.class_weight,
                 seed=options.seed,
@@ -176,7 +175,7 @@ def require_settings(prepared: Prepared, options: TableOptions) -> None:
 def training_loss(prepared: Prepared) -> Loss:
     """Each member's own loss, so that the members stay different."""
     if isinstance(prepared.codec, ClassTarget):
-        return Ensemble("cross_entropy", prepared.recipe.label_smoothing)
+        return Ensemble("cross_entropy")
     return Ensemble("mse")
 
 
