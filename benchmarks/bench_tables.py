@@ -144,7 +144,7 @@ def row(case: Case, found: dict[str, Found]) -> str:
 def page(found: dict[str, dict[str, Found]]) -> str:
     """The table and what it comes to."""
     names = list(next(iter(found.values())))
-    peers = [name for name in names if name != OURS]
+    peers = [name for name in names if name != OURS and OURS in names]
     head = ["table", "metric", *names, *(f"against {peer}" for peer in peers), *(f"{name}, s" for name in names)]
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     cases = [case for case in CASES if case.name in found]

@@ -94,11 +94,8 @@ def test_pieces_are_where_a_number_lies_between_its_knots() -> None:
 def test_knots_are_quantiles_each_once() -> None:
     values = np.arange(101, dtype=np.float32)
     assert quantile_knots(values, 4) == (0.0, 25.0, 50.0, 75.0, 100.0)
-    many_zeros = np.concatenate([np.zeros(60), np.arange(1, 41)]).astype(np.float32)
-    knots = quantile_knots(many_zeros, 10)
-    assert knots[0] == 0.0
-    assert knots[-1] == 40.0
-    assert all(low < high for low, high in zip(knots, knots[1:], strict=False))
+    mostly_zero = np.concatenate([np.zeros(900), np.arange(1, 101)]).astype(np.float32)
+    assert quantile_knots(mostly_zero, 4) == (0.0, 33.0, 66.0, 100.0)  # of the rows alone: (0, 100)
     assert quantile_knots(np.array([0.0, 1.0, 1.0, 0.0]), 8) == ()
 
 

@@ -244,6 +244,9 @@ class Ensemble(Loss):
     name = "ensemble"
 
     def __init__(self, loss: str = "mse", label_smoothing: float = 0.0) -> None:
+        if loss not in ("mse", "cross_entropy"):
+            raise ArgumentError(f"ensemble: loss must be 'mse' or 'cross_entropy', found {loss!r}")
+        CrossEntropy(label_smoothing)  # refuses what is no share
         self.loss, self.label_smoothing = loss, label_smoothing
 
     def rows(self, outputs: Any, targets: Any) -> Any:

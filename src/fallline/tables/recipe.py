@@ -107,17 +107,16 @@ def network_plan(encoder: TableEncoder, outputs: int, recipe: Recipe, training: 
 def quantile_knots(values: Array, pieces: int) -> tuple[float, ...]:
     """Ascending numbers between which a column's pieces lie; none for two values or fewer.
 
-    Half of them cut the rows, half the distinct values into parts of about equal size: where most rows have one value
-    (a capital gain of 0), the others are told apart all the same.
+    They cut the rows into parts of about equal size. Where that makes less than half of the pieces, because most rows
+    have one value (a capital gain of 0), the rest of them cut the distinct values likewise.
     """
     ordered = np.sort(values)
     distinct = np.unique(ordered)
     if len(distinct) <= 2:
         return ()
-    if len(distinct) <= pieces:
-        chosen = distinct
-    else:
-        chosen = np.unique(np.concatenate([_evenly(ordered, -(-pieces // 2)), _evenly(distinct, pieces // 2)]))
+    chosen = np.unique(_evenly(ordered, pieces))
+    if 2 * len(chosen) <= pieces:
+        chosen = np.unique(np.concatenate([chosen, _evenly(distinct, pieces + 1 - len(chosen))]))
     knots = [float(chosen[0])]
     for value in chosen.tolist():
         if value - knots[-1] >= NARROWEST:
