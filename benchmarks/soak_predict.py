@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.soak_tables import CASES, DATA, Case
+from benchmarks.table_sets import CASES, DATA, Case
 from fallline.data.sources import read_table
 
 NAME = "predict"

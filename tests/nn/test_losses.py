@@ -15,6 +15,7 @@ from scipy import special, stats
 
 import fallline as fl
 from fallline import nn
+from fallline.errors import ArgumentError
 from fallline.nn import losses
 
 Array = NDArray[Any]
@@ -232,4 +233,28 @@ def test_losses_by_class_object_name_and_function() -> None:
     assert losses.get(losses.Huber(2.0)).delta == 2.0
     assert repr(losses.CrossEntropy(0.1)) == "CrossEntropy(label_smoothing=0.1)"
     assert repr(losses.get(np.square)) != ""
-    assert set(losses.LOSSES) == {"mse", "mae", "huber", "binary_cross_entropy", "cross_entropy", "poisson", "hinge"}
+    names = {"mse", "mae", "huber", "binary_cross_entropy", "cross_entropy", "poisson", "hinge", "ensemble"}
+    assert set(losses.LOSSES) == names
+
+
+def test_an_ensemble_is_trained_by_the_mean_of_its_members_losses() -> None:
+    members = RNG.normal(size=(9, 4, 5))
+    labels = np.arange(9) % 5
+    each = [loss_of(members[:, m], labels, losses.CrossEntropy(0.1))[0] for m in range(4)]
+    found = losses.Ensemble("cross_entropy", 0.1)(members, labels)
+    assert float(found) == pytest.approx(sum(each) / 4, rel=1e-13)
+    squared = losses.Ensemble()(members, members[:, 0] + 1.0)
+    assert float(squared) == pytest.approx(np.mean((members - members[:, :1] - 1.0) ** 2), rel=1e-13)
+
+
+def test_an_ensembles_prediction_is_judged_by_the_plain_loss() -> None:
+    logits, labels = RNG.normal(size=(9, 5)), np.arange(9) % 5
+    judged = losses.Ensemble("cross_entropy", 0.1)(logits, labels)
+    assert float(judged) == pytest.approx(float(losses.CrossEntropy()(logits, labels)), rel=1e-13)
+    assert losses.from_config(losses.config(losses.Ensemble("cross_entropy", 0.1))).label_smoothing == 0.1
+
+
+@pytest.mark.parametrize("name", ["hinge", "nothing", 3])
+def test_an_ensemble_of_another_loss_is_refused(name: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"ensemble: loss must be 'mse' or 'cross_entropy', found"):
+        losses.Ensemble(name)

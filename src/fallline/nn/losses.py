@@ -230,9 +230,40 @@ class FunctionLoss(Loss):
         return getattr(self.function, "__qualname__", repr(self.function))
 
 
+class Ensemble(Loss):
+    """The mean over an ensemble's members of each one's own loss.
+
+    In training outputs are (rows, members, …), one set for each member; in prediction (rows, …), those of all
+    together, which are judged by the loss itself, without smoothing.
+
+    Args:
+        loss: "mse", or "cross_entropy" of whole-number targets (rows,).
+        label_smoothing: as in `CrossEntropy`.
+    """
+
+    name = "ensemble"
+
+    def __init__(self, loss: str = "mse", label_smoothing: float = 0.0) -> None:
+        if loss not in ("mse", "cross_entropy"):
+            raise ArgumentError(f"ensemble: loss must be 'mse' or 'cross_entropy', found {loss!r}")
+        CrossEntropy(label_smoothing)  # refuses what is no share
+        self.loss, self.label_smoothing = loss, label_smoothing
+
+    def rows(self, outputs: Any, targets: Any) -> Any:
+        hard = self.loss == "cross_entropy"
+        if len(outputs.shape) == len(targets.shape) + hard:
+            return get(self.loss).rows(outputs, targets)
+        own = CrossEntropy(self.label_smoothing) if hard else get(self.loss)
+        members = (targets.shape[0], outputs.shape[1], *targets.shape[1:])
+        return own.rows(outputs, f.broadcast(targets[:, None], members))
+
+    def check_targets(self, targets: Any, dtype: str, outputs: tuple[Any, ...]) -> Array:
+        return get(self.loss).check_targets(targets, dtype, outputs)
+
+
 LOSSES: dict[str, Callable[..., Loss]] = {
     loss.name: loss
-    for loss in (MeanSquaredError, MeanAbsoluteError, Huber, BinaryCrossEntropy, CrossEntropy, Poisson, Hinge)
+    for loss in (MeanSquaredError, MeanAbsoluteError, Huber, BinaryCrossEntropy, CrossEntropy, Poisson, Hinge, Ensemble)
 }
 
 

@@ -161,7 +161,8 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     usual = image_recipe(len(training)) if shape else default_recipe(len(training))
     recipe = _recipe(usual, len(training), options, notices)
     outputs = len(codec.classes) if isinstance(codec, ClassTarget) else 1
-    plan = image_plan(shape, outputs, recipe) if shape else network_plan(encoder, outputs, recipe)
+    x = matrices["training"][0]
+    plan = image_plan(shape, outputs, recipe) if shape else network_plan(encoder, outputs, recipe, x)
     plan = plan if options.init is None else options.init.plan
     require_memory(plan)
     return Prepared(

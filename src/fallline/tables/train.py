@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from fallline import optim
 from fallline.data.targets import ClassTarget, NumberTarget
 from fallline.errors import ArgumentError, CompileError
+from fallline.nn.losses import Ensemble, Loss
 from fallline.nn.module import Module
 from fallline.optim.schedules import by_name as schedule_by_name
-from fallline.tables.images import network_of
+from fallline.tables.images import ImagePlan, network_of
 from fallline.tables.model import KEY, TableModel
 from fallline.tables.prepare import Prepared, TableOptions
 from fallline.tables.rate_trial import search, trial_epochs, trial_rows
@@ -232,16 +233,19 @@ def require_settings(prepared: Prepared, options: TableOptions) -> None:
     schedule_by_name(prepared.recipe.schedule)
 
 
-def training_loss(prepared: Prepared) -> str:
-    """The loss that is trained with."""
-    return "cross_entropy" if isinstance(prepared.codec, ClassTarget) else "mse"
+def training_loss(prepared: Prepared) -> str | Loss:
+    """The loss that is trained with: each member's own, so that the members stay different."""
+    loss = "cross_entropy" if isinstance(prepared.codec, ClassTarget) else "mse"
+    return loss if isinstance(prepared.plan, ImagePlan) else Ensemble(loss)
 
 
 def make_optimizer(recipe: Recipe) -> optim.Optimizer:
     """The recipe's optimizer; biases and embeddings are not decayed."""
     rule = optim.RULES.get(recipe.optimizer)
     decays = rule is not None and rule.name == "adamw"
-    hyper: dict[str, Any] = {"weight_decay": recipe.weight_decay} if decays else {}
+    hyper: dict[str, Any] = {}
+    if decays:
+        hyper = {"weight_decay": recipe.weight_decay, "betas": (0.9, recipe.beta2)}
     return optim.by_name(recipe.optimizer, lr=recipe.learning_rate, **hyper)
 
 
