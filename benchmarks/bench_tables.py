@@ -105,7 +105,7 @@ def ours(case: Case, training: Table, test: Table, target: str, seed: int) -> tu
 def mistakes(predicted: Array, true: Array, metric: str) -> Array:
     """Of each row: 0 or 1 for a label, the squared error of a value."""
     if metric == "accuracy":
-        return (predicted != true).astype(np.float64)
+        return np.asarray(predicted != true, dtype=np.float64)
     return np.asarray((predicted - true) ** 2)
 
 
