@@ -40,7 +40,7 @@ def training(data: Any, target: Any, *words: Any) -> tuple[Any, ...]:
             "--hidden 8,0",
             "Invalid value for '--hidden': need widths such as 128 or 256,256, or none for a linear model",
         ),
-        ("--hidden 900000,900000", "a network with hidden layers of 900000, 900000 has 810,0"),
+        ("--hidden 900000,900000", "a network with hidden layers of 900000, 900000 has 810,2"),
         ("--epochs 0", "Invalid value for '--epochs': 0 is not in the range x>=1"),
         ("--patience 0", "Invalid value for '--patience': 0 is not in the range x>=1"),
         ("--shards 0", "Invalid value for '--shards': 0 is not in the range x>=1"),

@@ -26,10 +26,10 @@ def test_replay_shows_a_step_and_a_tensor(cli: Callable[..., Any], run: str) -> 
     assert (answer.code, answer.err) == (0, "")
     losses = np.fromfile("run/losses.f64")
     assert f"{losses[3]:.6g}"[:6] in answer.out
-    for name in ("outputs", "gradient of layers.0.weight", "updated layers.0.weight"):
+    for name in ("outputs", "gradient of first.weight", "updated first.weight"):
         assert name in answer.out
-    shown = cli("replay", run, "--step", "0", "--tensor", "layers.0.weight", "--json")
-    start = fl.load("run/start.safetensors").network.parameters()["layers.0.weight"]
+    shown = cli("replay", run, "--step", "0", "--tensor", "first.weight", "--json")
+    start = fl.load("run/start.safetensors").network.parameters()["first.weight"]
     assert np.array_equal(np.array(json.loads(shown.out)["values"], dtype=np.float32), start)
 
 
@@ -63,8 +63,8 @@ def test_what_is_refused(refused: Refused, run: str, tmp_path: Path) -> None:
     assert "there is no run in 'nowhere'" in refused("diff", run, "nowhere")
     assert "there is no run in 'nowhere'" in refused("verify", "nowhere")
     assert "found step=99" in refused("replay", run, "--step", "99")
-    assert "the step has no tensor 'layers.0.wait': did you mean" in refused(
-        "replay", run, "--step", "1", "--tensor", "layers.0.wait"
+    assert "the step has no tensor 'first.wait': did you mean" in refused(
+        "replay", run, "--step", "1", "--tensor", "first.wait"
     )
     fl.fit(fl.nn.Linear(2, 1), [[1.0, 2.0]] * 4, [[1.0]] * 4, loss="mse", epochs=1, run_dir=tmp_path / "python")
     assert "was not made by `fallline train`" in refused("verify", "python")

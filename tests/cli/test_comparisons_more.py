@@ -107,7 +107,7 @@ def test_a_step_is_replayed(cli: Cli, trained: Callable[..., str]) -> None:
     assert "step        7 (from 0), of epoch 2" in out
     assert "verified    the weights after step 15 have the hash that the run recorded" in out
     names = [line.split("  ")[0] for line in out.splitlines() if "×" in line]
-    assert {"x", "layers.0.weight", "outputs", "gradient of layers.0.weight", "updated layers.0.weight"} <= set(names)
+    assert {"x", "first.weight", "outputs", "gradient of first.weight", "updated first.weight"} <= set(names)
     losses = np.fromfile(Path(run) / "losses.f64")
     code, out, _ = cli("replay", run, "--step", "7", "--json")
     found = json.loads(out)
@@ -115,5 +115,5 @@ def test_a_step_is_replayed(cli: Cli, trained: Callable[..., str]) -> None:
     assert len(found["rows"]) == 8
     code, out, _ = cli("replay", run, "--step", "7", "--tensor", "loss", "--json")
     assert json.loads(out) == {"tensor": "loss", "values": losses[7]}
-    code, out, _ = cli("replay", run, "--step", "7", "--tensor", "layers.0.bias")
+    code, out, _ = cli("replay", run, "--step", "7", "--tensor", "direct.bias")
     assert (code, out[0], out.count("\n")) == (0, "[", 1)

@@ -231,7 +231,7 @@ def test_no_header_is_obeyed(train: Callable[..., Any], table: Callable[..., Pat
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_good_weights(train: Callable[..., Any], shop: Path) -> None:
-    code, out, err = train(shop, "kind", "--lr", "1e30", "--optimizer", "sgd", "--epochs", "5")
+    code, out, err = train(shop, "kind", "--lr", "1e30", "--optimizer", "sgd", "--epochs", "5", "--batch", "8")
     assert code == 2
     assert err.count("\n") == 1
     assert err.startswith("error: the loss became ")

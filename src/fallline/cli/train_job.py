@@ -15,7 +15,15 @@ from fallline.tables.again import began_with, given_of_run, header_of, table_opt
 from fallline.tables.columns import guess_target
 from fallline.tables.model import TableModel, load
 from fallline.tables.prepare import Prepared, TableOptions, prepare
-from fallline.tables.train import TableRun, make_optimizer, plan_table, require_settings, settle_rate, train_table
+from fallline.tables.train import (
+    TableRun,
+    make_optimizer,
+    plan_table,
+    require_settings,
+    settle_rate,
+    train_table,
+    training_loss,
+)
 from fallline.training.plan import Plan
 from fallline.training.progress import Silent, Terminal
 from fallline.training.run_folder import START
@@ -236,7 +244,7 @@ class TrainJob:
                 result.model.network,
                 x,
                 y,
-                loss=result.model.loss,
+                loss=training_loss(prepared),
                 optimizer=make_optimizer(recipe),
                 batch_size=recipe.batch_size,
                 sample_weight=prepared.weights,

@@ -21,7 +21,7 @@ from fallline.report.judged import Judged, judge
 from fallline.report.markup import Section, figure, paragraph
 from fallline.report.reasons import find_importance, importance_section, worst_section
 from fallline.report.values import value_section
-from fallline.tables.train import TableRun, make_optimizer
+from fallline.tables.train import TableRun, make_optimizer, training_loss
 from fallline.training.plan import Plan
 
 PICTURED_ROWS = 512
@@ -110,7 +110,7 @@ def pictures(result: TableRun) -> dict[str, str]:
     """Backpropagation and gradient descent on this run's network and training rows."""
     x, y = (part[:PICTURED_ROWS] for part in result.prepared.matrices["training"])
     rule = make_optimizer(result.prepared.recipe)
-    network, loss = result.model.network, result.model.loss
+    network, loss = result.model.network, training_loss(result.prepared)
     drawers: dict[str, Callable[[], str]] = {
         "Backpropagation at the final weights": partial(backward_picture, network, x, y, loss, optimizer=rule),
         "Gradient descent over two of the weights": partial(descent_picture, network, x, y, loss),
