@@ -121,7 +121,7 @@ class Moved(nn.Module):
             "random_uniform", seed, step, purpose="moved", stream=stream, shape=(rows, 2), dtype=x.dtype
         )  # [0, 1)
         images = x.reshape(rows, *self.shape)
-        for axis in (1, 2):
+        for axis in (axis for axis in (1, 2) if self.shape[axis - 1] > 1):
             chance = chances[:, axis - 1].reshape(rows, *[1] * len(self.shape))
             back, forth = _neighbours(images, axis)
             images = f.where(chance < 1 / 3, back, f.where(chance < 2 / 3, forth, images))
