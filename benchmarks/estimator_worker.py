@@ -1,7 +1,7 @@
 """One fit of a perceptron in a process of its own: `python -m benchmarks.estimator_worker LIBRARY SET SEED`.
 
-It fits twice the same and prints a line of JSON: seconds of the process's first `fit` and of its second, accuracy on the
-test rows, epochs.
+It fits twice the same and prints a line of JSON: seconds of the process's first `fit` and of its second, accuracy on
+the test rows, epochs.
 """
 
 import importlib

@@ -57,10 +57,10 @@ def test_a_cell_that_is_no_byte_is_named() -> None:
     with pytest.raises(DataError) as caught:
         as_bytes(table.column("column_1"), "column_1", table.place)
     assert str(caught.value) == (
-        "shop.csv, row 3, column 'column_1': expected a point of an image as in training, a whole number from 0 to 255, "
-        "found 256. Correct that cell, or scale the images as those of training were."
+        "shop.csv, row 3, column 'column_1': expected a point of an image as in training, a whole number from 0 to "
+        "255, found 256. Correct that cell, or scale the images as those of training were."
     )
-    with pytest.raises(DataError, match="row 1, column 'a': expected a point .* found no number"):
+    with pytest.raises(DataError, match=r"row 1, column 'a': expected a point .* found no number"):
         as_bytes(np.array([None, "3"], dtype=object), "a", table.place)
 
 
