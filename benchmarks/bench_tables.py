@@ -152,6 +152,8 @@ def page(found: dict[str, dict[str, Found]]) -> str:
     lines += ["", f"Mean of seeds {', '.join(map(str, SEEDS))}, and of five folds where there are 5,000 rows or fewer."]
     lines[-1] += " ± is the standard error of the difference over the test rows, which are the same for all;"
     lines[-1] += " s are the seconds of the longest training with its prediction."
+    if os.environ.get("FALLLINE_TABLES_STATE"):
+        lines[-1] += " Measured in pieces, which a folder kept: the commit and the duration are those of the last one."
     for peer in peers:
         said = [verdict(case, found[case.name][OURS], found[case.name][peer]) for case in cases]
         ahead = sum(not text.startswith("behind") for text in said)

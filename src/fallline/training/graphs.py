@@ -56,12 +56,13 @@ class Graphs:
 
     @property
     def gradient(self) -> Graph:
-        """The loss in prediction mode, and its gradient."""
+        """The loss in prediction mode, and its gradient; the loss of each row, where the loss is a sum over rows."""
         named = {name[len(GRADIENT) :] for name in self.step.outputs if name.startswith(GRADIENT)}
         parameters = {name: Tensor(node) for name, node in self.forward.inputs.items() if name in named}
         found = gradients(Tensor(self.forward.outputs[LOSS]), list(parameters.values()))
         grads = {GRADIENT + name: tensor.node for name, tensor in zip(parameters, found, strict=True)}
-        return Graph(self.forward.inputs, {LOSS: self.forward.outputs[LOSS], **grads})
+        losses = {name: node for name, node in self.forward.outputs.items() if name in (LOSS, ROWS)}
+        return Graph(self.forward.inputs, {**losses, **grads})
 
     @cached_property
     def digest(self) -> str:
