@@ -45,14 +45,15 @@ def run() -> str:
     return "\n".join(lines)
 
 
-TOLD = f"""Each estimator and seed is a process: it splits the data by the seed, 80 to 20, and fits twice; the estimators
-take turns. digits: 1,797 rows of 64 points divided by 16, all parameters as they are by default. synthetic: 125,000 rows of
-50 numbers in 5 classes (`make_classification`, 20 informative), of which 100,000 are fitted, with `max_iter=20`. A fit
-is timed from outside. The first fit of a process pays for late imports (LLVM's library among them) and for programs:
-they lie in the cache on disk where an earlier process compiled them, and are compiled where nothing was. The second fit
-has everything, as a search over seeds or rates would. Both libraries use as many threads as they choose. Required:
-scikit-learn's median of second fits at least {REQUIRED:.0f} times ours, and mean accuracies within two standard errors
-of each other, or better. First fits are shown as they are: on data as small as digits the libraries' start decides."""
+TOLD = f"""Each estimator and seed is a process: it splits the data by the seed, 80 to 20, and fits twice; the
+estimators take turns. digits: 1,797 rows of 64 points divided by 16, all parameters as they are by default. synthetic:
+125,000 rows of 50 numbers in 5 classes (`make_classification`, 20 informative), of which 100,000 are fitted, with
+`max_iter=20`. A fit is timed from outside. The first fit of a process pays for late imports (LLVM's library among them)
+and for programs: they lie in the cache on disk where an earlier process compiled them, and are compiled where nothing
+was. The second fit has everything, as a search over seeds or rates would. Both libraries use as many threads as they
+choose. Required: scikit-learn's median of second fits at least {REQUIRED:.0f} times ours, and mean accuracies within
+two standard errors of each other, or better. First fits are shown as they are: on data as small as digits the
+libraries' start decides."""
 
 
 def measured(name: str) -> Found:
