@@ -27,7 +27,7 @@ demo: core
 	@$(RUN) scripts/demo.py $(ARGS)
 
 test: dev
-	@$(RUN) -m pytest $(ARGS)
+	@$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 soak: dev
 	@$(RUN) scripts/soak.py $(JOB)
