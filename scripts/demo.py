@@ -16,7 +16,7 @@ DEMO = ROOT / "demo"
 RUN = Path("demo") / "run"
 TARGET = "species"
 TRAINING = ("--optimizer", "sgd", "--lr", "0.1", "--schedule", "constant", "--dropout", "0")
-WEIGHT_LAYER = "layers.0.weight"
+WEIGHT_LAYER = "first.weight"
 
 
 def program() -> str:
@@ -64,7 +64,7 @@ def look_inside() -> None:
     from fallline.report.backward_flow import backward_picture
     from fallline.report.descent import descent_picture
     from fallline.tables.prepare import TableOptions, prepare
-    from fallline.tables.train import make_network
+    from fallline.tables.train import make_network, training_loss
     from fallline.training.step import loss_and_gradients
 
     options = TableOptions(optimizer="sgd", learning_rate=0.1, schedule="constant", dropout=0.0)
@@ -72,17 +72,17 @@ def look_inside() -> None:
     network = make_network(prepared, options)
     x, y = prepared.matrices["training"]
     first = batch_order(len(x), options.seed, 0)[: int(prepared.recipe.batch_size)]
-    optimizer = SGD(lr=0.1)
+    optimizer, loss = SGD(lr=0.1), training_loss(prepared)
 
-    backward = backward_picture(network, x[first], y[first], optimizer=optimizer, training=True)
+    backward = backward_picture(network, x[first], y[first], loss, optimizer=optimizer, training=True)
     (DEMO / "backpropagation.svg").write_text(backward, encoding="utf-8")
-    (DEMO / "gradient-descent.svg").write_text(descent_picture(network, x, y), encoding="utf-8")
+    (DEMO / "gradient-descent.svg").write_text(descent_picture(network, x, y, loss), encoding="utf-8")
 
-    _, gradients = loss_and_gradients(network, x[first], y[first])
+    _, gradients = loss_and_gradients(network, x[first], y[first], loss=loss)
     steepest = abs(gradients[WEIGHT_LAYER]).argmax()
     width = gradients[WEIGHT_LAYER].shape[1]
     weight = f"{WEIGHT_LAYER}[{steepest // width},{steepest % width}]"
-    story = weight_story(network, x[first], y[first], optimizer=optimizer, weight=weight)
+    story = weight_story(network, x[first], y[first], loss, optimizer=optimizer, weight=weight)
     feature = prepared.encoder.feature_names[steepest // width]
     print(f"\nThe first step of this run, seen through one weight (from {feature} to a hidden unit):\n")
     print(story)
