@@ -47,7 +47,6 @@ def data_lines(table: Table, prepared: Prepared, test_file: bool) -> Lines:
 def network_lines(prepared: Prepared, planned: Plan | None, done: int = 0) -> Lines:
     """The network, its work and memory, how it is trained and how long that will take, after so many epochs."""
     recipe = prepared.recipe
-    loss = "cross_entropy" if prepared.task == "classification" else "mse"
     batch = "all rows" if recipe.batch_size == "all" else show.count(int(recipe.batch_size), "row")
     rate = f"{recipe.optimizer}, learning rate {recipe.learning_rate:g} ({recipe.schedule})"
     work = f"{prepared.plan.parameters:,} parameters"
@@ -56,7 +55,7 @@ def network_lines(prepared: Prepared, planned: Plan | None, done: int = 0) -> Li
     return [
         ("network", prepared.plan.describe()),
         ("", work),
-        ("training", f"{loss}, {rate}, {batch} per step"),
+        ("training", f"{prepared.loss}, {rate}, {batch} per step"),
         ("", _kept(prepared)),
         ("", f"{time_line(prepared, planned, done)}; Ctrl-C stops and keeps the best"),
     ]

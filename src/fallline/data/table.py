@@ -130,5 +130,8 @@ class Table:
     def place(self, row: int) -> str:
         """Where row `row` (from 0) is, for a message: "cars.csv, row 3 (line 4)"."""
         known = "" if self.lines is None else f" (line {int(self.lines[row])})"
-        number = row if self.numbers is None else int(self.numbers[row])
-        return f"{self.source}, row {number + 1}{known}"
+        return f"{self.source}, row {self.row_number(row)}{known}"
+
+    def row_number(self, row: int) -> int:
+        """The number, from 1, that row `row` (from 0) has in the source."""
+        return 1 + (row if self.numbers is None else int(self.numbers[row]))

@@ -66,7 +66,7 @@ def network_section(result: TableRun, planned: Plan | None) -> Section:
     pairs = [
         ("network", result.model.plan.describe()),
         ("parameters", f"{sum(value.size for value in weights.values()):,}"),
-        ("loss", str(getattr(result.model, "loss", ""))),
+        ("loss", result.prepared.loss),
         ("descent", f"{recipe.optimizer}, learning rate {recipe.learning_rate:g}, {recipe.schedule}, {batch} per step"),
         *_costs(result, planned),
         ("engine", run.engine),

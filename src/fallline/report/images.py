@@ -76,7 +76,7 @@ def worst_images(judged: Judged, shape: Shape) -> Section:
 
 
 def _words(judged: Judged, row: int) -> str:
-    place = (row if judged.table.numbers is None else int(judged.table.numbers[row])) + 1
+    place = judged.table.row_number(row)
     if judged.chances is None:
         return f"true {plain(float(judged.true[row]))}, predicted {plain(float(judged.predicted[row]))}, row {place:,}"
     true, given = int(judged.true[row]), int(judged.predicted[row])

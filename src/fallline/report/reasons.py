@@ -118,7 +118,7 @@ def _place(judged: Judged, row: int) -> str:
     table = judged.table
     if table.lines is not None:
         return f"{int(table.lines[row]):,}"
-    return f"{(row if table.numbers is None else int(table.numbers[row])) + 1:,}"
+    return f"{table.row_number(row):,}"
 
 
 def _judgement_head(judged: Judged) -> tuple[str, ...]:

@@ -1,8 +1,6 @@
 """The report of a training on a table: what `report.html` says."""
 
-import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from fallline.report.judged import Judged, judge
 from fallline.report.markup import Section, figure, paragraph
 from fallline.report.reasons import find_importance, importance_section, worst_section
 from fallline.report.values import value_section
-from fallline.tables.train import TableRun, make_optimizer, training_loss
+from fallline.tables.train import TableRun, make_optimizer, training_loss, unlogged
 from fallline.training.plan import Plan
 
 PICTURED_ROWS = 512
@@ -41,7 +39,7 @@ def write_table_report(
         commands: what to do next or again → the command line that does it.
         planned: what the training was going to cost, if it was planned.
     """
-    with _silence(), np.errstate(all="ignore"):  # numbers at the end of their range leave gaps
+    with unlogged(), np.errstate(all="ignore"):  # which engine draws reaches no weight; huge numbers leave gaps
         header, sections = _content(result, commands or {}, planned)
     prepared = result.prepared
     title = f"{prepared.target} from {Path(prepared.parts['training'].source).name}"
@@ -73,17 +71,6 @@ def _reasons(result: TableRun, judged: Judged, shape: tuple[int, int] | None) ->
         return [importance_image(found, judged, shape), worst_images(judged, shape)]
     found = find_importance(result, judged, encoder.places(), SECONDS)
     return [importance_section(found, judged), worst_section(result, judged, found)]
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Without words on which engine draws: training has said it, and nothing drawn reaches a weight."""
-    log = logging.getLogger("fallline")
-    before, log.disabled = log.disabled, True
-    try:
-        yield
-    finally:
-        log.disabled = before
 
 
 def alerts(result: TableRun) -> list[str]:

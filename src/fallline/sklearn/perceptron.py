@@ -166,12 +166,16 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
                 "'adam' or 'sgd'"
             )
 
+    @property
+    def _widths(self) -> tuple[int, ...]:
+        """The features, the hidden neurons layer by layer and the outputs that the weights are of."""
+        return (*(len(weight) for weight in self.coefs_), len(self.intercepts_[-1]))
+
     def _check_widths(self, widths: tuple[int, ...]) -> None:
-        kept = (*(len(weight) for weight in self.coefs_), len(self.intercepts_[-1]))
-        if kept != widths:
+        if self._widths != widths:
             raise ArgumentError(
-                f"the weights to go on from are of layers of {kept} neurons, but hidden_layer_sizes and the data ask "
-                f"for {widths}; set hidden_layer_sizes back, or use fit with warm_start=False"
+                f"the weights to go on from are of layers of {self._widths} neurons, but hidden_layer_sizes and the "
+                f"data ask for {widths}; set hidden_layer_sizes back, or use fit with warm_start=False"
             )
 
     def _design(self, widths: tuple[int, ...], dtype: str) -> Design:
@@ -253,9 +257,8 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         if X.dtype.kind == "f":
             dtype = np.result_type(dtype, X.dtype)
         name = "float32" if dtype == np.float32 else "float64"
-        widths = (*(len(weight) for weight in self.coefs_), len(self.intercepts_[-1]))
-        activations = hidden_activations(self.activation, len(widths) - 2)
-        design = Design(widths, activations, (0.0,) * len(activations), None, self.out_activation_, name)
+        activations = hidden_activations(self.activation, len(self._widths) - 2)
+        design = Design(self._widths, activations, (0.0,) * len(activations), None, self.out_activation_, name)
         program = forward_program(design)
         given: dict[str, Any] = {
             **values(self.coefs_, self.intercepts_, 0.0, name),

@@ -115,6 +115,11 @@ class Prepared:
         """The metric that counts."""
         return "accuracy" if self.task == "classification" else "rmse"
 
+    @property
+    def loss(self) -> str:
+        """The loss of a network's outputs; see `train.training_loss` for an ensemble's."""
+        return "cross_entropy" if self.task == "classification" else "mse"
+
 
 def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     """Understand, split and encode a table.

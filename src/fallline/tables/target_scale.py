@@ -14,6 +14,7 @@ from fallline.tables.findings import about_limits, limits
 Array = NDArray[Any]
 SCALES = ("auto", "linear", "log")
 SKEWED = 10.0
+"""From this skewness on the logarithm is taken: below, it was found to worsen the root mean squared error."""
 
 
 def fit_number_target(training: Table, target: str, scale: str, notices: list[str]) -> NumberTarget:
@@ -48,7 +49,7 @@ def fit_number_target(training: Table, target: str, scale: str, notices: list[st
 
 
 def heavily_skewed(values: Array) -> bool:
-    """Whether numbers are positive and their skewness is above 4 and that of their logarithms is much less."""
+    """Whether numbers are positive and their skewness is above `SKEWED` and that of their logarithms is much less."""
     return bool(values.min() > 0) and skewness(values) > SKEWED and abs(skewness(exact.log(values))) < 1.5
 
 

@@ -142,7 +142,7 @@ def settle_rate(prepared: Prepared, options: TableOptions) -> None:
 
     def loss_at(rate: float) -> float:
         fork = replace(prepared, recipe=replace(prepared.recipe, learning_rate=rate, epochs=epochs))
-        with _silent():
+        with unlogged():  # a rate that is too large is told with the others
             run = fit(
                 make_network(fork, options),
                 x[rows],
@@ -164,8 +164,8 @@ def settle_rate(prepared: Prepared, options: TableOptions) -> None:
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
-    """Without a word of a rate that is too large: it is told with the others."""
+def unlogged() -> Iterator[None]:
+    """Without a word in the log: of what is told otherwise, or was told already."""
     log = logging.getLogger("fallline")
     before, log.disabled = log.disabled, True
     try:
@@ -235,8 +235,7 @@ def require_settings(prepared: Prepared, options: TableOptions) -> None:
 
 def training_loss(prepared: Prepared) -> str | Loss:
     """The loss that is trained with: each member's own, so that the members stay different."""
-    loss = "cross_entropy" if isinstance(prepared.codec, ClassTarget) else "mse"
-    return loss if isinstance(prepared.plan, ImagePlan) else Ensemble(loss)
+    return prepared.loss if isinstance(prepared.plan, ImagePlan) else Ensemble(prepared.loss)
 
 
 def make_optimizer(recipe: Recipe) -> optim.Optimizer:
