@@ -107,7 +107,7 @@ class Case:
     padded: bool = False
     spread: int = 1
     first_k: int = 0
-    late: bool = False
+    by_row: bool = False
 
     @property
     def product(self) -> Product:
@@ -138,10 +138,10 @@ def compiled(case: Case, a: Matrix, b: Matrix, row_bytes: int) -> Any:
     first, last = Value("%first", DType.INT64), Value("%last", DType.INT64)
     store = storing(code, row_bytes, case.dtype)
 
-    def late(row: Value, column: Value, live: list[int], sums: list[Value]) -> None:
+    def by_row(row: Value, column: Value, live: list[int], sums: list[Value]) -> None:
         store(row, 1, column, live, [sums])
 
-    emit_product(code, case.product, a, b, first, last, store, late if case.late else None)
+    emit_product(code, case.product, a, b, first, last, store, by_row if case.by_row else None)
     module = compile_module("\n".join(sorted(code.declarations)) + "\n" + code.text(), case.target)
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     return module.function("product", None, pointer, pointer, pointer, number, number)
@@ -211,7 +211,7 @@ def cases(draw: Any) -> Case:
         padded=draw(st.booleans()),
         spread=draw(st.sampled_from([0, 1, 16])),
         first_k=draw(st.sampled_from([0, 0, 3])),
-        late=draw(st.booleans()),
+        by_row=draw(st.booleans()),
     )
 
 
@@ -361,7 +361,7 @@ def test_nothing_is_read_behind_matrices_that_are_not_padded(target: Target) -> 
 @pytest.mark.parametrize(("m", "n", "k"), [(100, 70, 128), (14, 32, 64), (56, 33, 60), (5, 16, 40), (300, 20, 256)])
 def test_rows_finished_during_the_next_tile(m: int, n: int, k: int, target: Target) -> None:
     """Whatever the units: each has its own last tile, which nothing follows."""
-    case = Case(m, n, k, split="tiles", turned=True, target=target, late=True)
+    case = Case(m, n, k, split="tiles", turned=True, target=target, by_row=True)
     prepared, count = Prepared(case), units(case.product)
     for ranges in ([(0, count)], [(0, count // 3), (count // 3, count)], [(unit, unit + 1) for unit in range(count)]):
         same_bits(prepared.run(ranges), expected(case))

@@ -27,11 +27,13 @@ Epilogue = Callable[[Value, int, Value, list[int], list[list[Value]]], None]
 `accumulators[i][v]` holds row `row + i` and columns `column + LANES·v …`, of which the first `live[v]` are real.
 """
 
+RowEpilogue = Callable[[Value, Value, list[int], list[Value]], None]
+"""The same of one row of a finished tile: by_row(row, column, live, sums)."""
+
 LEAST_TERMS = 4
 """Terms of a part of a tile's sums, beside which a row of the tile before is finished."""
-
-LateEpilogue = Callable[[Value, Value, list[int], list[Value]], None]
-"""Writes what becomes of one row of a finished tile: late(row, column, live, sums)."""
+MANY_REGISTERS = 32
+"""With so many, some are left beside a tile's sums for the epilogue of the tile before."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def emit_product(
     first: Value,
     last: Value,
     epilogue: Epilogue,
-    late: LateEpilogue | None = None,
+    by_row: RowEpilogue | None = None,
 ) -> None:
     """Write the loops that compute the units first ≤ u < last of C = A·B.
 
@@ -111,8 +113,9 @@ def emit_product(
         first: the first unit.
         last: behind the last unit, at most `units(product)`.
         epilogue: writes the end of a tile; called once for each variant of the tile, at most four times.
-        late: writes the same, of one row at a time, for an epilogue that keeps the processor busy in other places than
-            its multiply-adds do (roots, quotients, memory): it may then be done row by row during the next tile's sums.
+        by_row: writes the same, for an epilogue of many instructions: they are written once, in a loop over the rows.
+            Where there are registers for both, the loop runs during the next tile's sums, since it keeps the processor
+            busy in other places than multiply-adds do (roots, quotients, memory).
 
     Raises:
         GraphError: A dtype that is no float, or columns of B that do not lie side by side.
@@ -124,7 +127,7 @@ def emit_product(
             f"a product of {product.dtype} reads rows of B in vectors: its columns must be {BYTES[product.dtype]} "
             f"bytes apart, not {b.column_bytes}"
         )
-    _Writer(code, product, product.tiling, a, b, epilogue, late).write(first, last)
+    _Writer(code, product, product.tiling, a, b, epilogue, by_row).write(first, last)
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ class _Writer:
     a: Matrix
     b: Matrix
     epilogue: Epilogue
-    late: LateEpilogue | None
+    by_row: RowEpilogue | None
 
     def write(self, first: Value, last: Value) -> None:
         """Some rows at a time, and for these, all column tiles, one after the other."""
@@ -206,7 +209,7 @@ class _Writer:
 
     def _strip(self, top: Value, bottom: Value, column: Value, live: list[int], right: str, b: Matrix) -> None:
         """The tiles of a column of tiles, each from its first term to its last."""
-        overlapped = self.late is not None and self._parts > 0
+        overlapped = self.by_row is not None and self._parts > 0
         if overlapped:
             self._overlapped(top, bottom, column, live, right, b)
         for row, height in self._row_tiles(top, bottom, full=not overlapped):
@@ -216,24 +219,18 @@ class _Writer:
     @property
     def _parts(self) -> int:
         """In how many equal parts the sums of a tile are cut, each with time for a row of the tile before; 0 if not."""
-        k = self.product.k
+        k = self.product.k if self.product.target.vector_registers >= MANY_REGISTERS else 0
         return next((parts for parts in range(self.tiling.height, k // LEAST_TERMS + 1) if k % parts == 0), 0)
 
     def _overlapped(self, top: Value, bottom: Value, column: Value, live: list[int], right: str, b: Matrix) -> None:
         """The full tiles of a column of tiles: what becomes of one is computed during the sums of the next."""
         code, height, width, parts = self.code, self.tiling.height, len(live), self._parts
         terms = self.product.k // parts
-
-        def finish(number: Value, row: Value) -> None:
-            place = code.at(self.finished, code.times(number, width * self._vector))
-            assert self.late is not None
-            self.late(code.add(row, number), column, live, self._load(place, width))
-
         with code.loop(top, code.add(bottom, i64(1 - height)), height, [i64(0)]) as turn:
             before = code.add(turn.index, i64(-height))
             with code.loop(i64(0), i64(parts), carried=[self._zero()] * (height * width)) as part:
                 with code.when(code.emit(f"icmp slt {part.index}, {turn.values[0].text}", DType.BOOL)):
-                    finish(part.index, before)
+                    self._finish_row(before, part.index, column, live)
                 begin = code.times(part.index, terms)
                 start = code.at(right, code.times(begin, b.row_bytes))
                 left = self._left(turn.index, begin)
@@ -241,7 +238,7 @@ class _Writer:
             self._store(part.after, self.finished)
             turn.following.append(i64(height))
         with code.loop(i64(0), turn.after[0]) as rest:
-            finish(rest.index, code.add(turn.index, i64(-height)))
+            self._finish_row(code.add(turn.index, i64(-height)), rest.index, column, live)
 
     def _blocks(self, top: Value, bottom: Value, column: Value, live: list[int]) -> None:
         """One block of k after the other for all tiles."""
@@ -303,7 +300,18 @@ class _Writer:
     def _finish(self, row: Value, column: Value, live: list[int], sums: list[Value]) -> None:
         width = len(live)
         height = len(sums) // width
+        if self.by_row is not None and height > 1:
+            self._store(sums, self.finished)
+            with self.code.loop(i64(0), i64(height)) as each:
+                self._finish_row(row, each.index, column, live)
+            return
         self.epilogue(row, height, column, live, [sums[i * width : (i + 1) * width] for i in range(height)])
+
+    def _finish_row(self, row: Value, number: Value, column: Value, live: list[int]) -> None:
+        """What becomes of one of the rows that wait in `finished`, of a tile that begins at a row."""
+        assert self.by_row is not None
+        place = self.code.at(self.finished, self.code.times(number, len(live) * self._vector))
+        self.by_row(self.code.add(row, number), column, live, self._load(place, len(live)))
 
     # addresses
 

@@ -2,7 +2,7 @@
 
 import math
 
-from fallline.engine.compiler.code import BYTES, Code, Value, i64
+from fallline.engine.compiler.code import BYTES, Value, i64
 from fallline.engine.compiler.costs import cost
 from fallline.engine.compiler.evaluator import Evaluator
 from fallline.engine.compiler.group import Group
@@ -19,9 +19,7 @@ ROWS_ROUNDED = 8
 FEW_COLUMNS = 4
 """So few columns fill so little of a vector that it is better to compute the transposed product, in one tile high."""
 UNROLLED_COST = 12
-"""An epilogue of more instructions than this is a loop over the tile's rows instead of straight code."""
-MANY_REGISTERS = 32
-"""With so many, some are left beside a tile's sums for the epilogue of the tile before."""
+"""An epilogue of more instructions than this is written once for a row, not for each row of the tile."""
 
 
 def _sizes(group: Group) -> tuple[int, int, int, int]:
@@ -79,8 +77,7 @@ def emit_product_kernel(evaluator: Evaluator, group: Group, target: Target) -> N
         emit_product(code, product, row, columns, first, last, _Turned(evaluator, group))
         return
     epilogue = _Epilogue(evaluator, group, i64(0))
-    late = epilogue.late if epilogue.work > UNROLLED_COST and target.vector_registers >= MANY_REGISTERS else None
-    emit_product(code, product, a, b, first, last, epilogue, late)
+    emit_product(code, product, a, b, first, last, epilogue, epilogue.by_row)
 
 
 def _matrix(evaluator: Evaluator, operand: Node) -> Matrix:
@@ -120,7 +117,8 @@ def _stack(evaluator: Evaluator, group: Group, product: Product, first: Value, l
         )
         whole = i64(-(-product.m // LANES))
         row = code.times(loop.index, product.m)
-        emit_product(code, product, a, b, i64(0), whole, _Epilogue(evaluator, group, row))
+        epilogue = _Epilogue(evaluator, group, row)
+        emit_product(code, product, a, b, i64(0), whole, epilogue, epilogue.by_row)
 
 
 class _Epilogue:
@@ -129,35 +127,20 @@ class _Epilogue:
     def __init__(self, evaluator: Evaluator, group: Group, first_row: Value) -> None:
         self.evaluator, self.group, self.first_row = evaluator, group, first_row
         others = [node for node in group.nodes if node is not group.root]
-        self.work = sum(cost(node) + len(list(evaluator.grouping.references(node))) for node in others)
+        work = sum(cost(node) + len(list(evaluator.grouping.references(node))) for node in others)
+        self.by_row = self._at_row if work > UNROLLED_COST else None
 
     def __call__(self, row: Value, height: int, column: Value, live: list[int], tile: list[list[Value]]) -> None:
         """Write the epilogue of one tile."""
-        code = self.evaluator.code
-        row = code.add(self.first_row, row)
-        if self.work <= UNROLLED_COST or height == 1:
-            for i in range(height):
-                self._row(code.add(row, i64(i)), column, live, tile[i])
-            return
-        kind, vectors = tile[0][0], len(live)
-        size = LANES * BYTES[kind.dtype]
-        buffer = _scratch(code, height * vectors, kind)
         for i in range(height):
-            for v in range(vectors):
-                code.store(tile[i][v], code.at(buffer, i64((i * vectors + v) * size)), align=64)
-        with code.loop(i64(0), i64(height)) as loop:
-            start = code.at(buffer, code.times(loop.index, vectors * size))
-            loaded = [code.load(code.at(start, i64(v * size)), kind.dtype, LANES, align=64) for v in range(vectors)]
-            self._row(code.add(row, loop.index), column, live, loaded)
+            self._at_row(self.evaluator.code.add(row, i64(i)), column, live, tile[i])
 
-    def late(self, row: Value, column: Value, live: list[int], values: list[Value]) -> None:
+    def _at_row(self, row: Value, column: Value, live: list[int], values: list[Value]) -> None:
         """Write the epilogue of one row of a tile."""
-        self._row(self.evaluator.code.add(self.first_row, row), column, live, values)
-
-    def _row(self, row: Value, column: Value, live: list[int], values: list[Value]) -> None:
         evaluator, group = self.evaluator, self.group
         code, root = evaluator.code, group.root
         assert root is not None
+        row = code.add(self.first_row, row)
         place = own_indices(root.type.shape, group.row_axes)
         with evaluator.scope(AlongColumns(code, group.row_shape, row)):
             for v, value in enumerate(values):
@@ -194,11 +177,6 @@ class _Turned:
                     layout = evaluator.memory.layouts[id(node)]
                     place = own_indices(shape, group.row_axes)
                     site.store_columns(columns, evaluator.access(layout, place, layout.strides, 0))
-
-
-def _scratch(code: Code, vectors: int, kind: Value) -> str:
-    with code.hoisted():
-        return code.pointer(f"alloca [{vectors} x {kind.type}], align 64")
 
 
 def transpose_units(group: Group) -> int:
