@@ -1,13 +1,10 @@
 """What the perceptrons can that scikit-learn's cannot."""
 
-import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits, make_multilabel_classification
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.class_weight import compute_sample_weight
 
 import fallline as fl
@@ -18,11 +15,7 @@ X, Y = load_digits(return_X_y=True)
 X = X / 16.0
 
 
-@pytest.fixture(autouse=True)
-def _no_convergence_wanted() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        yield
+pytestmark = pytest.mark.usefixtures("no_convergence_wanted")
 
 
 def classifier(**settings: Any) -> Any:

@@ -3,8 +3,6 @@
 import pickle
 import subprocess
 import sys
-import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import joblib
@@ -40,11 +38,7 @@ FROZEN = {
 """Solver and arithmetic → a weight and the loss after eight epochs."""
 
 
-@pytest.fixture(autouse=True)
-def _no_convergence_wanted() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        yield
+pytestmark = pytest.mark.usefixtures("no_convergence_wanted")
 
 
 def classifier(**settings: Any) -> Any:
