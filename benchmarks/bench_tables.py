@@ -20,7 +20,7 @@ from benchmarks.table_sets import CASES, DATA, Case, parts
 from fallline.data.table import Table
 from fallline.data.targets import drop_missing_targets
 from fallline.tables.prepare import TableOptions, prepare
-from fallline.tables.train import train_table
+from fallline.tables.selection import train_well
 
 NAME = "tables"
 PEERS = ("sklearn",)
@@ -97,7 +97,7 @@ def measure(case: Case, contender: str) -> Found:
 def ours(case: Case, training: Table, test: Table, target: str, seed: int) -> tuple[Array, Array]:
     """(predicted, true) as `table_peers.predictions` gives them."""
     options = TableOptions(test=test, seed=seed)
-    result = train_table(prepare(training, target, options), options, progress=False)
+    result = train_well(prepare(training, target, options), options, progress=False)
     predicted = result.model.decode(result.outputs)
     return table_peers.values_of(predicted, case.metric), table_peers.values_of(test.column(target), case.metric)
 

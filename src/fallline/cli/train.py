@@ -108,6 +108,11 @@ def _require_fitting(data: str | None, resume: str | None, branch: Path | None, 
 @click.option("--batch", callback=_batch, help="Rows per step; 1 is stochastic, all is batch gradient descent.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training rows.")
 @click.option("--patience", type=click.IntRange(min=1), help="Stop after so many epochs without a better validation.")
+@click.option(
+    "--refit/--no-refit",
+    default=None,
+    help="Train on all rows once those set aside for validation have told for how many epochs; by default with few rows.",
+)
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Give rare classes more weight.")
 @click.option("--weight-column", metavar="COLUMN", help="A column with the weight of each row.")
 @click.option("--time-column", metavar="COLUMN", help="Validate and test on the latest rows by this column.")

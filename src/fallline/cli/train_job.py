@@ -1,6 +1,7 @@
 """What `fallline train` does and shows, step by step."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from fallline.tables.again import began_with, given_of_run, header_of, table_opt
 from fallline.tables.columns import guess_target
 from fallline.tables.model import TableModel, load
 from fallline.tables.prepare import Prepared, TableOptions, prepare
+from fallline.tables.selection import WHOLE, Selection, on_all_rows, selects
 from fallline.tables.train import (
     TableRun,
     make_optimizer,
@@ -25,8 +27,8 @@ from fallline.tables.train import (
     training_loss,
 )
 from fallline.training.plan import Plan
-from fallline.training.progress import Silent, Terminal
-from fallline.training.run_folder import START
+from fallline.training.progress import ProgressView, Silent, Terminal
+from fallline.training.run_folder import RUN, SELECTION, START
 from fallline.training.run_reader import StoredRun
 
 STOPPED = {
@@ -47,7 +49,7 @@ class TrainJob:
         self.data, self.given, self.again = data, given, again
         self.silent = bool(given["quiet"] or given["as_json"])
         self.console = show.console(self.silent)
-        self.folder = self._choose_folder()
+        self.folder = self.place = self._choose_folder()
         self.planned: Plan | None = None
         self.branch: dict[str, Any] | None = None
         self.command = show.command("train", *_words(data, given))
@@ -55,7 +57,10 @@ class TrainJob:
     @classmethod
     def resumed(cls, folder: str, given: Mapping[str, Any]) -> "TrainJob":
         """The job that goes on with a run: its data and options come from its folder, how to show it from the call."""
-        stored = StoredRun(folder, "train --resume")
+        place = Path(folder)
+        if not (place / RUN).exists() and (place / SELECTION / RUN).exists():
+            place = place / SELECTION  # it ended before its second training
+        stored = StoredRun(place, "train --resume")
         stored.require_contract()
         data, known = given_of_run(stored)
         shown = {name: given[name] for name in ("quiet", "as_json", "profile")}
@@ -82,7 +87,7 @@ class TrainJob:
         try:
             return self._run()
         except KeyboardInterrupt as stop:
-            if (self.folder / START).exists():
+            if (self.place / START).exists():
                 stop.add_note(f"to go on: {show.command('train', '--resume', str(self.folder))}")
             raise
 
@@ -98,19 +103,50 @@ class TrainJob:
         prepared = prepare(table, target, options)
         require_settings(prepared, options)
         settle_rate(prepared, options)
+        self._settle_place(prepared, options)
         if not self.silent:
             self._show(table, prepared, options)
         else:
             self.planned = plan_table(prepared, options)  # the report tells it
         known = None if self.again is None or self.branch is not None else self.again.made_by
         about = self._about(prepared) if known is None else dict(known)
-        view = Silent() if self.silent else Terminal() if self.console.is_terminal else Silent()
         result = train_table(
-            prepared, options, folder=self.folder, about=about, progress=view, again=self.again,
+            prepared, options, folder=self.place, about=about, progress=self._view(), again=self.again,
             branch=self._changes(prepared),
         )  # fmt: skip
+        if self.place != self.folder and result.run.stopped in WHOLE:
+            result = self._on_all_rows(result, options)
         self._finish(result)
         return result
+
+    def _on_all_rows(self, first: TableRun, options: TableOptions) -> TableRun:
+        """The second training, in the run's own folder."""
+        prepared, options = on_all_rows(first, options)
+        if prepared.selection is not None:
+            show.print_listing(self.console, [("rows", prepared.selection.told())])
+        self.place = self.folder
+        self.planned = plan_table(prepared, options)
+        about = self._about(prepared)
+        result = train_table(prepared, options, folder=self.folder, about=about, progress=self._view())
+        return replace(result, seconds=first.seconds + result.seconds)
+
+    def _view(self) -> ProgressView:
+        """What is seen of a training in progress."""
+        return Silent() if self.silent or not self.console.is_terminal else Terminal()
+
+    def _settle_place(self, prepared: Prepared, options: TableOptions) -> None:
+        """Find where this training is written to: one that only chooses the number of epochs has a folder of its own.
+
+        Of a run that goes on, what was found before it is told again.
+        """
+        if self.branch is not None:
+            self.place = self.folder
+        elif self.again is None:
+            self.place = self.folder / SELECTION if selects(prepared, options) else self.folder
+        elif self.again.path.name == SELECTION and selects(prepared, options):
+            self.place, self.folder = self.again.path, self.again.path.parent
+        else:
+            prepared.selection = Selection.of_run(self.again)
 
     def _changes(self, prepared: Prepared) -> dict[str, Any] | None:
         """What a branch does differently, as `fl.resume` takes it."""
@@ -127,13 +163,13 @@ class TrainJob:
 
     def summary(self, result: TableRun) -> dict[str, Any]:
         """The line of `--json`."""
-        prepared, folder = result.prepared, self.folder
+        prepared, folder = result.prepared, self.place
         parts = prepared.parts
         return {
             "task": prepared.task,
             "metric": prepared.metric,
             "score": _finite(result.scores[prepared.metric]),
-            "validation_score": _finite(result.validation_scores[prepared.metric]),
+            "validation_score": _finite(result.validation_scores.get(prepared.metric, np.nan)),
             "rows": sum(len(part) for part in parts.values()),
             "columns": len(prepared.encoder.source_columns),
             "parameters": _parameters(result.model),
@@ -162,7 +198,11 @@ class TrainJob:
 
     def _about(self, prepared: Prepared) -> dict[str, Any]:
         """What run.json and the model file say of where they come from; a learning rate that was found is a number."""
-        given = {**self.given, "lr": prepared.recipe.learning_rate} if prepared.rate_trial else self.given
+        given, found = dict(self.given), prepared.selection
+        if prepared.rate_trial:
+            given["lr"] = prepared.recipe.learning_rate
+        if found is not None:
+            given |= {"validation": None, "epochs": found.epochs, "patience": None, "refit": False}
         return {
             "data": self.data,
             "target": prepared.target,
@@ -170,6 +210,7 @@ class TrainJob:
             "created": _now(),
             "command": self.command,
             **({"rate_trial": prepared.rate_trial.to_json()} if prepared.rate_trial else {}),
+            **({SELECTION: found.to_json()} if found else {}),
             **to_store(self.data, given),
         }
 
@@ -206,19 +247,20 @@ class TrainJob:
 
         run, prepared = result.run, result.prepared
         stopped = run.stopped == "interrupted"
-        lines = train_text.report_commands(self.command, self.data, self.given, self.folder, stopped)
-        report = write_table_report(self.folder / "report.html", result, lines, self.planned)
+        lines = train_text.report_commands(self.command, self.data, self.given, self.place, stopped)
+        report = write_table_report(self.place / "report.html", result, lines, self.planned)
         why = STOPPED.get(run.stopped, run.stopped).format(patience=prepared.patience)
         kept = "" if run.best_epoch is None else f"; the weights of epoch {run.best_epoch + 1} were kept"
-        metric, model = prepared.metric, self.folder / "model.safetensors"
+        metric, model = prepared.metric, self.place / "model.safetensors"
+        seen = result.validation_scores.get(metric)
         test = train_text.score_line(result.scores, len(prepared.parts["test"]), train_text.baseline(prepared))
         rows = [
             ("trained", f"{train_text.trained(prepared, self.planned, run)}: {why}{kept}"),
             ("test", test),
-            ("validation", f"{show.metric_name(metric)} {show.metric_value(metric, result.validation_scores[metric])}"),
+            ("validation", "none" if seen is None else f"{show.metric_name(metric)} {show.metric_value(metric, seen)}"),
             ("model", str(model)),
             ("report", str(report)),
-            ("run", str(self.folder)),
+            ("run", str(self.place)),
         ]
         failed = run.stopped == "nan" and run.best_epoch is None
         show.print_listing(self.console, [row for row in rows if not (failed and row[0] in ("test", "validation"))])
@@ -287,9 +329,11 @@ def _words(data: str, given: Mapping[str, Any]) -> list[str]:
     words = [data]
     for key, value in given.items():
         option = f"--{names.get(key, key).replace('_', '-')}"
-        if key in ("quiet", "as_json", "profile", "out") or value is None or value is False:
+        if key in ("quiet", "as_json", "profile", "out") or value is None or (value is False and key != "refit"):
             continue
-        if value is True:
+        if key == "refit":
+            words.append(option if value else "--no-refit")
+        elif value is True:
             words.append(option)
         elif key == "drop":
             words += [part for name in value for part in (option, name)]

@@ -39,8 +39,8 @@ def data_lines(table: Table, prepared: Prepared, test_file: bool) -> Lines:
         lines.append(("missing", ", ".join(missing[:8]) + (", …" if len(missing) > 8 else "")))
     lines += _shortened("", told, "column")
     how = "from the test file" if test_file else "set aside"
-    split = f"{parts['training']:,} training, {parts['validation']:,} validation, {parts['test']:,} test ({how})"
-    lines.append(("rows", split))
+    counted = ", ".join(f"{parts[name]:,} {name}" for name in ("training", "validation", "test") if name in parts)
+    lines.append(("rows", f"{counted} ({how})"))
     return lines + _shortened("note", prepared.notices, "note")
 
 
@@ -63,6 +63,8 @@ def network_lines(prepared: Prepared, planned: Plan | None, done: int = 0) -> Li
 
 def _kept(prepared: Prepared) -> str:
     """Which epoch's weights are kept, and what ends the training."""
+    if "validation" not in prepared.parts:
+        return "the weights of the last epoch are kept"
     kept = "the weights of the epoch with the lowest validation loss are kept"
     if prepared.patience is None:
         return kept

@@ -9,6 +9,7 @@ from fallline.report.curves import curve_picture
 from fallline.report.headline import STOPPED
 from fallline.report.markup import Section, commands, definitions, figures, folded, paragraph, table
 from fallline.report.words import count, duration, metric_name, percent
+from fallline.tables.selection import Selection
 from fallline.tables.train import TableRun, predicted_seconds
 from fallline.training.plan import Plan
 from fallline.training.run import Run
@@ -17,8 +18,8 @@ _OF_TRAINING, _OF_VALIDATION = "train_", "validation_"
 MOST_KERNELS = 12
 
 
-def training_section(run: Run) -> Section:
-    """Losses, metrics and learning rate over the epochs."""
+def training_section(run: Run, selection: Selection | None) -> Section:
+    """Losses, metrics and learning rate over the epochs, and those of the training that chose how many."""
     kept = "" if run.best_epoch is None else (
         f" The weights of epoch {run.best_epoch + 1} were kept, where the validation loss was lowest."
     )  # fmt: skip
@@ -26,10 +27,13 @@ def training_section(run: Run) -> Section:
         f"{count(run.epochs, 'epoch')} in {duration(run.seconds)}, until {STOPPED.get(run.stopped, run.stopped)}.{kept}"
     )
     content = [paragraph(told), figures(_charts(run.history, run.best_epoch))]
+    if selection is not None:
+        before = figures(_charts(selection.history, selection.epochs - 1, "selection"))
+        content += [paragraph(f"Before it: {selection.told()}"), before]
     return Section("training", "How the training went", content, "Training")
 
 
-def _charts(history: Mapping[str, Sequence[float]], best_epoch: int | None) -> list[str]:
+def _charts(history: Mapping[str, Sequence[float]], best_epoch: int | None, mark: str = "curve") -> list[str]:
     """One chart for the losses, one for each metric with training and validation together, one for the rate."""
     epochs = max((len(values) for values in history.values()), default=0)
     charts: dict[str, dict[str, Sequence[float]]] = {}
@@ -45,7 +49,7 @@ def _charts(history: Mapping[str, Sequence[float]], best_epoch: int | None) -> l
     order = [*charts.items(), *([("learning_rate", rate)] if rate is not None else [])]
     return [
         curve_picture(
-            f"curve-{number}", _chart_title(metric, curves), curves, best_epoch, logarithmic=metric == "loss",
+            f"{mark}-{number}", _chart_title(metric, curves), curves, best_epoch, logarithmic=metric == "loss",
             percent=metric in ("accuracy", "balanced_accuracy"),
         )
         for number, (metric, curves) in enumerate(order)

@@ -56,7 +56,7 @@ def _content(result: TableRun, commands: Mapping[str, str], planned: Plan | None
         sections += _reasons(result, judged, shape)
     notes = [*prepared.notices, *(info.reason for info in prepared.infos if info.reason)]
     sections.append(data_section(prepared, notes, "" if shape is None else mean_images(result, judged, shape)))
-    sections += [training_section(result.run), network_section(result, planned)]
+    sections += [training_section(result.run, result.prepared.selection), network_section(result, planned)]
     sections += [Section(key, heading, [content]) for key, heading, content in _pictures(result)]
     sections.append(again_section(result, commands))
     return headline(result, judged, alerts(result)), sections

@@ -21,7 +21,8 @@ from fallline.tables.copies import content_order, different_rows
 from fallline.tables.model import TableModel, load
 from fallline.tables.parts import HELD_OUT
 from fallline.tables.prepare import TableOptions, prepare
-from fallline.tables.train import TableRun, require_settings, train_table
+from fallline.tables.selection import train_well
+from fallline.tables.train import TableRun, require_settings
 
 Array = NDArray[Any]
 FEW_ROWS = 20
@@ -107,7 +108,7 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         prepared = prepare(table, target, options)
         prepared.notices[:0] = notices
         require_settings(prepared, options)
-        self._keep(train_table(prepared, options, progress=bool(self.verbose)))
+        self._keep(train_well(prepared, options, progress=bool(self.verbose)))
         return self
 
     def save(self, path: Any) -> None:

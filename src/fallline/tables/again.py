@@ -19,7 +19,7 @@ NAMES = {"lr": "learning_rate", "batch": "batch_size"}
 """Options of the command line that `TableOptions` calls otherwise."""
 PLAIN = (
     "task", "hidden", "activation", "dropout", "optimizer", "lr", "schedule", "batch", "epochs", "patience",
-    "class_weight", "weight_column", "time_column", "target_scale", "seed", "threads", "shards",
+    "class_weight", "weight_column", "time_column", "target_scale", "refit", "seed", "threads", "shards",
 )  # fmt: skip
 FILES = ("validation", "test_file", "init_model")
 
@@ -70,6 +70,7 @@ def given_of_run(stored: StoredRun) -> tuple[str, dict[str, Any]]:
             "are; in Python, fl.resume and fl.replay take x and y"
         )
     try:
+        options = {"refit": False, **options}  # runs of before had one training
         found = {name: _found(stored, name, known) for name, known in files.items()}
         missing = [name for name in ("target", "drop", "no_header", *PLAIN, *FILES) if name not in options]
         if missing:

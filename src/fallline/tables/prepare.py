@@ -1,7 +1,7 @@
 """A table understood, split and encoded: every decision before training, each one told."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ from fallline.tables.rate_trial import RateTrial
 from fallline.tables.recipe import Recipe, default_recipe, network_plan
 from fallline.tables.target_scale import fit_number_target
 
+if TYPE_CHECKING:
+    from fallline.tables.selection import Selection
+
 Array = NDArray[Any]
 TASKS = ("auto", "classification", "regression")
 LEAST_PATIENCE = 10
@@ -38,7 +41,8 @@ LEAST_PATIENCE = 10
 class TableOptions:
     """What the user may decide; None leaves it to the recipe.
 
-    With `validation` None no row is set aside for validation, with `test_part` false none for the test.
+    With `validation` None no row is set aside for validation, with `test_part` false none for the test. `refit` tells
+    whether all rows are trained on, once those set aside for validation have told for how many epochs (selection.py).
     """
 
     task: str = "auto"
@@ -59,6 +63,7 @@ class TableOptions:
     weight_column: str | None = None
     time_column: str | None = None
     target_scale: str = "auto"
+    refit: bool | None = None
     init: TableModel | None = None
     seed: int = 0
     threads: int | None = None
@@ -70,6 +75,7 @@ class Prepared:
     """A table understood, split and encoded: everything that training needs, before it starts.
 
     Attributes:
+        source: the table.
         target: the target's name.
         task: "classification" or "regression".
         task_reason: why.
@@ -84,8 +90,10 @@ class Prepared:
         notices: what a person should be told.
         patience: training stops after so many epochs without a lower validation loss; None for never.
         rate_trial: what was found where the learning rate was "auto" and training has begun.
+        selection: where this is a second training, on all rows: what the first one found.
     """
 
+    source: Table
     target: str
     task: str
     task_reason: str
@@ -101,6 +109,7 @@ class Prepared:
     validation_weights: Array | None = None
     patience: int | None = None
     rate_trial: RateTrial | None = None
+    selection: "Selection | None" = None
 
     @property
     def validation(self) -> tuple[Array, ...] | None:
@@ -128,7 +137,7 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
         DataError: the target or the columns are not usable; the sentence says which and why.
         ArgumentError: an option does not fit.
     """
-    notices = list(table.notices)
+    source, notices = table, list(table.notices)
     target = table.resolve_column(target)
     dropped = [table.resolve_column(name) for name in options.drop]
     weight_column, time_column = (
@@ -163,7 +172,8 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     shape = row_shape(encoder, inputs)
     if not shape:
         notices += about_rows(training, infos, codec, matrices["training"][1], options.class_weight is not None)
-    usual = image_recipe(len(training)) if shape else default_recipe(len(training))
+    held_out = len(parts["validation"]) if isinstance(options.validation, int | float) else 0
+    usual = image_recipe(len(training)) if shape else default_recipe(len(training), held_out)
     recipe = _recipe(usual, len(training), options, notices)
     outputs = len(codec.classes) if isinstance(codec, ClassTarget) else 1
     x = matrices["training"][0]
@@ -171,7 +181,7 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     plan = plan if options.init is None else options.init.plan
     require_memory(plan)
     return Prepared(
-        target, task, reason, infos, parts, encoder, codec, matrices,
+        source, target, task, reason, infos, parts, encoder, codec, matrices,
         None if weight_column is None else row_weights(training, weight_column),
         plan, recipe, notices,
         judging_weights(parts.get("validation"), weight_column),

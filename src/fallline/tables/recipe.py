@@ -43,8 +43,8 @@ class Recipe:
     beta2: float = 0.999
 
 
-def default_recipe(rows: int) -> Recipe:
-    """The recipe for so many training rows.
+def default_recipe(rows: int, held_out: int = 0) -> Recipe:
+    """The recipe for so many training rows, and so many more of the same table set aside for validation.
 
     - Sixteen networks that share most weights, each trained by its own loss (TabM, arXiv:2410.24210), on numbers in
       pieces (arXiv:2203.05556): the more rows, the finer.
@@ -54,14 +54,17 @@ def default_recipe(rows: int) -> Recipe:
     - At least 1,500 steps (300 epochs at most) on small tables, 4,000 to 6,000 on larger ones: enough for
       the validation loss to turn; the best epoch is kept.
     """
-    if rows < 2_000:
+    of_table = rows + held_out
+    if of_table < 2_000:
         hidden, dropout, pieces, rate, decay = (96, 96), 0.15, 16, 4e-3, 0.1
-    elif rows < 10_000:
+    elif of_table < 10_000:
         hidden, dropout, pieces, rate, decay = (256, 256), 0.25, 32, 2e-3, 0.03
     else:
         hidden, dropout, pieces, rate, decay = (192, 192), 0.0, 128, 2e-3, 0.03
-    batch_size = 64 if rows < 10_000 else 256
-    few, most, steps = (100, 300, 1_500) if rows < 2_000 else (30, 100, 4_000) if rows < 10_000 else (10, 40, 6_000)
+    batch_size = 64 if of_table < 10_000 else 256
+    few, most, steps = (
+        (100, 300, 1_500) if of_table < 2_000 else (30, 100, 4_000) if of_table < 10_000 else (10, 40, 6_000)
+    )
     return Recipe(
         hidden=hidden,
         activation="relu",

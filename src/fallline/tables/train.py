@@ -112,7 +112,8 @@ def train_table(
         else:
             run = resume(again.path, x, y, net=network, branch=run_folder, **branch, **common)
         outputs, scores = _score(model, prepared, "test")
-        _, validation_scores = _score(model, prepared, "validation")
+        seen = prepared.selection
+        validation_scores = _score(model, prepared, "validation")[1] if seen is None else seen.scores
         if run_folder is not None:
             metric = prepared.metric
             run_folder.about |= {

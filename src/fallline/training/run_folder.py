@@ -45,6 +45,8 @@ MODEL, START, RUN, HISTORY, STEP_LOSSES = (
 )
 WRITTEN_WHOLE = (MODEL, START, RUN, HISTORY, STEP_LOSSES, "report.html")
 """Files that are written beside their place, where a killed process may leave them."""
+SELECTION = "selection"
+"""A folder in the run's own: of the training before it, which chose its number of epochs."""
 CHECKPOINTS, STEPS, BEST = "checkpoints", "step-*.safetensors", "best.safetensors"
 GRAPHS, SETTINGS, BEGUN = "graphs", "settings", "begun"
 
@@ -95,7 +97,7 @@ class RunFolder:
             ) from None
 
     def _require_empty(self) -> None:
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if self.path.exists() and (not self.path.is_dir() or any(at.name != SELECTION for at in self.path.iterdir())):
             raise RunFolderError(
                 f"the run folder {str(self.path)!r} exists already and is not empty; choose another name or remove it"
             )
