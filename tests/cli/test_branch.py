@@ -90,7 +90,7 @@ def test_a_branch_is_a_run_like_others(cli: Cli, shop: Path) -> None:
 
 
 def test_a_branch_trains_all_epochs_that_it_is_given(cli: Cli, shop: Path) -> None:
-    words = ("--target", "kind", "--hidden", "4", "--quiet")
+    words = ("--target", "kind", "--hidden", "4", "--quiet", "--no-refit")
     assert cli("train", shop, *words, "--out", "old").code == 0
     usual = told("old")["config"]["patience"]
     assert usual >= 10

@@ -33,6 +33,21 @@ def plant(monkeypatch: pytest.MonkeyPatch, name: str, change: Callable[[list[Any
     monkeypatch.setitem(REGISTRY, name, dataclasses.replace(op, gradient=wrong))
 
 
+@pytest.mark.parametrize("sure", [4.0, 10.0, 14.0])
+def test_the_small_loss_of_large_logits_is_no_false_alarm(sure: float) -> None:
+    """Rows on their own side of the border, by logits of ±sure: the loss is e^−2·sure, made of numbers of that size."""
+    rng = np.random.default_rng(0)
+    x = rng.choice([-1.0, 1.0], size=(40, 1)) * (1.0 + 0.1 * rng.random((40, 1)))
+    net = nn.Sequential(nn.Linear(1, 6), nn.Tanh(), nn.Linear(6, 2), seed=1)
+    weights = net.parameters()
+    weights["0.weight"][:] = 2.0
+    weights["2.weight"][:] = np.array([-sure, sure]) / 6.0
+    net.load_parameters(weights)
+    report = fl.check_gradients(net, x, (x[:, 0] > 0).astype(int))
+    assert report.loss < 3.0 * np.exp(-1.8 * sure)
+    assert report.ok, str(report)
+
+
 def test_right_rules_agree() -> None:
     report = fl.check_gradients(network(), *data())
     assert report.ok

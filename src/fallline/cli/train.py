@@ -111,7 +111,7 @@ def _require_fitting(data: str | None, resume: str | None, branch: Path | None, 
 @click.option(
     "--refit/--no-refit",
     default=None,
-    help="Train on all rows once those set aside for validation have told for how many epochs; by default with few rows.",
+    help="Once the validation rows have told for how many epochs, train on all; by default with few rows.",
 )
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Give rare classes more weight.")
 @click.option("--weight-column", metavar="COLUMN", help="A column with the weight of each row.")

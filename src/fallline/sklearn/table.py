@@ -55,6 +55,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
         run_: the `Run` of the training; it is not part of a pickle.
         history_: its history, one number for each epoch.
         n_iter_: how many epochs were trained.
+        selection_: of few rows, what a first training found for the one on all: its `epochs`, `history`; or None.
         validation_scores_: accuracy, log_loss and roc_auc on the validation rows; empty without such.
         columns_: what each column is, and why one is left out.
         notices_: what was decided or noticed, in sentences.

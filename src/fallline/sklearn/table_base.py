@@ -178,7 +178,7 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         self.model_, self.run_ = trained.model, run
         self.columns_, self.notices_ = prepared.infos, prepared.notices
         self.history_, self.n_iter_ = run.history, run.epochs
-        self.validation_scores_ = trained.validation_scores
+        self.validation_scores_, self.selection_ = trained.validation_scores, prepared.selection
         if run.stopped == "nan":
             warnings.warn(f"{type(self).__name__}: {run.problem}", stacklevel=3)
         if run.stopped == "interrupted":

@@ -153,6 +153,8 @@ def _check(name: str, gradient: Array, measure: _Loss, entries: int, seed: int) 
         if error > TOLERANCE and _at_kink(function, width, own, scale):
             kinks += 1
             continue
+        if error > TOLERANCE and abs(own - difference) <= 3.0 * differences.spread(function, width):
+            error = TOLERANCE  # the differences themselves are no surer: of a small remainder of large numbers
         fewest = min(fewest, float(digits(own, difference, max(largest, scale))))
         if error > worst[0] or not np.isfinite(error):
             worst = (error, place, own, difference)

@@ -1,0 +1,108 @@
+"""`fallline train` on few rows: two trainings, in a folder and in one within it; neither is lost."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fallline as fl
+from fallline.cli import train_job
+from fallline.training.callbacks import Callback
+
+
+class StopAfter(Callback):
+    """Ends a training after some steps, as Ctrl-C does."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_step_end(self, run: Any, step: int) -> None:
+        if len(run.steps["loss"]) == self.steps:
+            run.stopped = "interrupted"
+
+
+def bits(path: str) -> dict[str, bytes]:
+    return {name: value.tobytes() for name, value in fl.load(path).network.parameters().items()}
+
+
+def told(folder: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
+    return content
+
+
+@pytest.fixture
+def whole(cli: Callable[..., Any], shop: Path) -> tuple[str, ...]:
+    words = (str(shop), "--target", "kind", "--hidden", "3")
+    answer = cli("train", *words, "--out", "whole")
+    assert answer.code == 0
+    assert "gave the lowest loss" in " ".join(answer.out.split())
+    return words
+
+
+def test_both_trainings_can_be_verified(cli: Callable[..., Any], whole: tuple[str, ...]) -> None:
+    assert cli("verify", "whole").code == 0
+    assert cli("verify", "whole/selection").code == 0
+    about, before = told("whole"), told("whole/selection")
+    assert about["selection"]["epochs"] == before["best_epoch"] + 1 == about["epochs"]
+    assert about["validation_score"] == before["validation_score"]
+    assert about["rows"]["training"] == before["rows"]["training"] + before["rows"]["validation"]
+    assert "lowest loss on the" in Path("whole/report.html").read_text(encoding="utf-8")
+    assert "whole" in cli("runs", ".").out
+
+
+@pytest.mark.parametrize("steps", [2, 1_000_000])
+@pytest.mark.parametrize("folder", ["part", "part/selection"])
+def test_a_first_training_that_was_interrupted_leads_on_to_the_second(
+    cli: Callable[..., Any], whole: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, steps: int, folder: str
+) -> None:
+    real = train_job.train_table
+    with monkeypatch.context() as patch:
+        patch.setattr(train_job, "train_table", lambda *a, **k: real(*a, **k, callbacks=(StopAfter(steps),)))
+        answer = cli("train", *whole, "--out", "part")
+    if steps == 2:
+        assert answer.out.splitlines()[-1].split("train ")[-1] == "--resume part"
+    else:  # killed between both trainings
+        for left in Path("part").iterdir():
+            if left.name != "selection":
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+    again = cli("train", "--resume", folder, "--json")
+    assert (again.code, again.err) == (0, "")
+    assert json.loads(again.out)["run"] == "part"
+    assert bits("part/model.safetensors") == bits("whole/model.safetensors")
+    assert told("part")["selection"] == told("whole")["selection"]
+
+
+def test_a_second_training_that_was_interrupted_goes_on(
+    cli: Callable[..., Any], whole: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = train_job.train_table
+
+    def second(*given: Any, folder: Path, **more: Any) -> Any:
+        stop = () if folder.name == "selection" else (StopAfter(2),)
+        return real(*given, folder=folder, callbacks=stop, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_job, "train_table", second)
+        cli("train", *whole, "--out", "part")
+    assert told("part")["stopped"] == "interrupted"
+    again = cli("train", "--resume", "part", "--json")
+    line, about = json.loads(again.out), told("whole")
+    assert bits("part/model.safetensors") == bits("whole/model.safetensors")
+    assert (line["score"], line["validation_score"]) == (about["score"], about["validation_score"])
+    assert "lowest loss on the" in Path("part/report.html").read_text(encoding="utf-8")
+
+
+def test_one_training_alone_if_you_say_so(cli: Callable[..., Any], shop: Path) -> None:
+    assert cli("train", str(shop), "--target", "kind", "--hidden", "3", "--no-refit", "--out", "once").code == 0
+    assert not Path("once/selection").exists()
+    assert "--no-refit" in told("once")["command"]
+
+
+def test_all_rows_need_a_share_for_validation(cli: Callable[..., Any], shop: Path) -> None:
+    Path("same.csv").write_bytes(Path(shop).read_bytes())
+    answer = cli("train", str(shop), "--target", "kind", "--refit", "--validation", "same.csv")
+    assert answer.code == 2
+    assert "follows one with a share of them set aside for validation" in answer.err
