@@ -1,0 +1,5 @@
+export const title = 'Descent';
+
+export function mount(main) {
+  main.textContent = 'Descent';
+}

@@ -1,0 +1,5 @@
+export const title = 'Learn';
+
+export function mount(main) {
+  main.textContent = 'Learn';
+}

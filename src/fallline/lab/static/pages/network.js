@@ -1,0 +1,5 @@
+export const title = 'Network';
+
+export function mount(main) {
+  main.textContent = 'Network';
+}
