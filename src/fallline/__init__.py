@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         where,
     )
     from fallline.ops.tensor import Tensor
+    from fallline.report.plots import plot_backprop, plot_landscape
     from fallline.tables.model import load
     from fallline.training.callbacks import Callback
     from fallline.training.evaluate import evaluate
@@ -84,6 +85,7 @@ _ROOMS = {
     "max maximum mean minimum one_hot relu reshape sigmoid sign softmax softplus sqrt stack stop_gradient sum take "
     "tanh transpose where",
     "ops.tensor": "Tensor",
+    "report.plots": "plot_backprop plot_landscape",
     "tables.model": "load",
     "training.callbacks": "Callback",
     "training.evaluate": "evaluate",
@@ -141,6 +143,8 @@ __all__ = [
     "one_hot",
     "optim",
     "plan",
+    "plot_backprop",
+    "plot_landscape",
     "profile",
     "relu",
     "replay",

@@ -144,7 +144,7 @@ def _only(grads: dict[str, Array], spots: Sequence[Spot]) -> dict[str, Array]:
     return kept
 
 
-def find_spot(net: Module, weight: str) -> Spot:
+def find_spot(net: Module, weight: str, call: str = "descent_picture") -> Spot:
     """("0.weight", (2, 5)) from "0.weight[2,5]".
 
     Raises:
@@ -154,11 +154,11 @@ def find_spot(net: Module, weight: str) -> Spot:
     parameters = net.parameters()
     if name not in parameters or not bracket:
         known = ", ".join(list(parameters)[:20])
-        raise ArgumentError(f"descent_picture: no weight {weight!r}; write name[place], the names are: {known}")
+        raise ArgumentError(f"{call}: no weight {weight!r}; write name[place], the names are: {known}")
     shape = parameters[name].shape
     place = tuple(int(part) if part.strip().isdecimal() else -1 for part in inside.split(","))
     if len(place) != len(shape) or any(not 0 <= i < size for i, size in zip(place, shape, strict=True)):
-        raise ShapeError(f"descent_picture: {weight!r} does not exist: {name!r} has shape {shape}, counted from 0")
+        raise ShapeError(f"{call}: {weight!r} does not exist: {name!r} has shape {shape}, counted from 0")
     return name, place
 
 

@@ -1,0 +1,95 @@
+"""`fl.plot_backprop` and `fl.plot_landscape`: pictures of a network's own numbers, for Python and notebooks."""
+
+from typing import Any
+
+import numpy as np
+
+from fallline import optim
+from fallline.nn.module import Module
+from fallline.report.backward_flow import backward_picture
+from fallline.report.descent import descent_picture
+from fallline.report.figure import Figure
+
+
+def plot_backprop(
+    net: Module,
+    x: Any,
+    y: Any,
+    loss: Any = "cross_entropy",
+    *,
+    optimizer: optim.Optimizer | None = None,
+    sample_weight: Any = None,
+    training: bool = False,
+) -> Figure:
+    """Draw backpropagation through a network: activations forwards, dL/da backwards, dL/dw at each layer.
+
+    All numbers are those of this network and these rows: of a batch, or of one row. Nothing is changed.
+
+    Args:
+        net: any network.
+        x: inputs (rows, …), or one row (features,).
+        y: targets, as the loss wants them; for one row its own: a class, or its row of numbers.
+        loss: a name, a loss object or a function.
+        optimizer: whose step of one weight is shown; plain SGD(lr=0.1) if not given.
+        sample_weight: (rows,).
+        training: trace the network as in training (Dropout acts, BatchNorm uses these rows) or for prediction.
+
+    Returns:
+        A `Figure`: Jupyter shows it, `.save("flow.svg")` or `.save("flow.png")` writes it.
+
+    Raises:
+        ArgumentError, ShapeError, KindError: the data do not fit the network or the loss.
+    """
+    inputs, targets = _rows(x, y)
+    svg = backward_picture(
+        net, inputs, targets, loss, optimizer=optimizer, sample_weight=sample_weight, training=training,
+        call="plot_backprop",
+    )  # fmt: skip
+    return Figure(svg, "Backpropagation through every layer")
+
+
+def _rows(x: Any, y: Any) -> tuple[Any, Any]:
+    """One row as a batch of one; whole numbers in a line are rows already, as an embedding takes them."""
+    inputs = np.asarray(x) if isinstance(x, list | tuple) else x
+    if getattr(inputs, "ndim", None) != 1 or (inputs.dtype.kind in "iub" and np.ndim(y) == 1):
+        return x, y
+    return inputs[None], np.asarray(y)[None]
+
+
+def plot_landscape(
+    net: Module,
+    x: Any,
+    y: Any,
+    loss: Any = "cross_entropy",
+    *,
+    sample_weight: Any = None,
+    weights: tuple[str, str] | None = None,
+    steps: int = 20,
+    grid: int = 41,
+) -> Figure:
+    """Draw the loss over two weights as a landscape, and gradient descent on it with three learning rates.
+
+    Every place is computed in float64 and prediction mode, all other weights held still; each descent is really run,
+    on all rows: with a learning rate that is too small, right, and too large. Nothing is changed.
+
+    Args:
+        net: the network.
+        x: inputs (rows, …); of more than 4096 the first 4096 are used, which the picture says.
+        y: targets.
+        loss: a name, a loss object or a function.
+        sample_weight: (rows,).
+        weights: two weights such as ("2.weight[0,1]", "2.bias[1]"); by default two of the last layer whose valley
+            is neither a round bowl nor a gorge.
+        steps: how many steps each descent makes.
+        grid: on how many points a side the landscape is computed.
+
+    Returns:
+        A `Figure`: Jupyter shows it, `.save("landscape.svg")` or `.save("landscape.png")` writes it.
+
+    Raises:
+        ArgumentError, ShapeError, KindError: the data do not fit; a weight does not exist; or there is no valley.
+    """
+    svg = descent_picture(
+        net, x, y, loss, sample_weight=sample_weight, weights=weights, steps=steps, grid=grid, call="plot_landscape"
+    )
+    return Figure(svg, "The loss as a landscape, and three descents on it")
