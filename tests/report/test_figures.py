@@ -82,7 +82,7 @@ def test_a_plot_of_many_steps_keeps_the_extremes() -> None:
     run.steps["loss"][1234] = 9.0
     run.steps["loss"][2345] = 0.1
     svg = str(run.plot())
-    assert "lowest to highest of 25" in svg
+    assert "lowest to highest of 50" in svg
     assert len(svg) < 60_000
     run.steps["loss"][1234] = float("nan")
     assert "NaN" not in "".join(texts(run.plot()))

@@ -6,12 +6,13 @@ from importlib.resources import files
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from fallline.errors import FalllineError
 from fallline.lab.guard import Guard
 from fallline.lab.place import Lab
+
 
 
 def _mistake(request: Request, error: Exception) -> Response:

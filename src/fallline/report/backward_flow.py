@@ -10,7 +10,7 @@ from fallline.errors import KindError
 from fallline.nn.losses import get as get_loss
 from fallline.nn.module import Module
 from fallline.report.layer_flow import Flow, LayerFlow, flow_of
-from fallline.report.svg import Picture, figure, shortened
+from fallline.report.svg import Picture, figure, shortened, width_of
 from fallline.report.words import count
 from fallline.training.step import check_rows
 
@@ -99,9 +99,9 @@ def _description(flow: Flow) -> str:
         for layer in flow.layers
     )
     return (
-        f"The loss of {count(flow.rows, 'row')} is {figure(flow.loss, 4)}. Backwards from it, the mean |dL/d output| is "
-        f"{figure(flow.size_back)}. {layers} Gradient descent changes {flow.example} from {figure(flow.before, 4)} to "
-        f"{figure(flow.after, 4)}."
+        f"The loss of {count(flow.rows, 'row')} is {figure(flow.loss, 4)}. Backwards from it, the mean "
+        f"|dL/d output| is {figure(flow.size_back)}. {layers} Gradient descent changes {flow.example} from "
+        f"{figure(flow.before, 4)} to {figure(flow.after, 4)}."
     )
 
 
@@ -141,7 +141,9 @@ def _ends(picture: Picture, flow: Flow, loss_name: str) -> None:
     picture.rect(x, BOX_TOP, END - 16, BOX_HEIGHT, fill="panel", stroke="ink", radius=8)
     centre = x + (END - 16) / 2
     picture.text(centre, middle - 14, "loss L", size=13, bold=True, anchor="middle")
-    picture.text(centre, middle + 6, figure(flow.loss, 4), size=15, bold=True, anchor="middle")
+    loss = figure(flow.loss, 4)
+    size = 15.0 if width_of(loss, 15) < END - 22 else 11.5
+    picture.text(centre, middle + 6, loss, size=size, bold=True, anchor="middle")
     picture.text(centre, middle + 24, shortened(loss_name, END - 18, 10), colour="muted", size=10, anchor="middle")
 
 

@@ -11,7 +11,7 @@ from fallline.report.svg import figure
 from fallline.report.words import metric_name
 
 _OF_TRAINING, _OF_VALIDATION = "train_", "validation_"
-BUCKETS = 160
+BUCKETS = 80
 """Into how many pieces many steps are put together: of each the lowest, the mean and the highest loss."""
 
 
@@ -57,15 +57,14 @@ def steps_chart(losses: Sequence[float], epochs: int) -> Chart | None:
     finite = [value for value in losses if math.isfinite(value)]
     steep = bool(finite) and min(finite) > 0 and max(finite) > STEEP * min(finite)
     told = f"{len(losses):,} steps, from {figure(losses[0], 4)} to {figure(losses[-1], 4)}."
+    up = (min(finite) / 1.1, max(finite) * 1.1) if steep else padded(finite)
     words = "mean of each " + (f"{each} steps" if each > 1 else "step")
     chart = Chart(
-        "steps", "Loss of each step", told, (1, max(len(losses), 2)),
-        (min(finite) / 1.1, max(finite) * 1.1) if steep else padded(finite), below="step", logarithmic=steep, whole=True,
+        "steps", "Loss of each step", told, (1, max(len(losses), 2)), up, below="step", logarithmic=steep, whole=True,
         legend=[(f"lowest to highest of {each}", "hair", ""), (words, "blue", "")] if each > 1 else (),
     )  # fmt: skip
     if each > 1:
-        spread = [(x, end(piece)) for x, piece in zip(middles, pieces, strict=True) for end in (min, max)]
-        chart.curve(spread, "hair", width=1.5)
+        chart.band([(x, min(piece), max(piece)) for x, piece in zip(middles, pieces, strict=True)], "hair")
     means = [(x, sum(piece) / len(piece)) for x, piece in zip(middles, pieces, strict=True)]
     chart.curve(means, "blue", width=1.6)
     return chart

@@ -13,7 +13,7 @@ from fallline.report.words import count, duration
 if TYPE_CHECKING:
     from fallline.training.run import Run
 
-SIDE_BY_SIDE, HEAD, EDGE = 3, 66.0, 12.0
+HEAD, EDGE = 66.0, 12.0
 
 
 def run_figure(run: "Run") -> Figure:
@@ -37,7 +37,7 @@ def _told(run: "Run") -> str:
 
 
 def _drawn(charts: list[Chart], told: str) -> str:
-    columns = min(len(charts), SIDE_BY_SIDE)
+    columns = min(len(charts), 2 if len(charts) == 4 else 3)
     rows = [charts[k : k + columns] for k in range(0, len(charts), columns)]
     heights = [max(chart.picture.height for chart in row) for row in rows]
     width = columns * WIDTH + 2 * EDGE

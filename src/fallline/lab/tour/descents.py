@@ -14,8 +14,8 @@ from fallline.report.contours import outlines
 from fallline.training.callbacks import Callback
 
 Array = NDArray[Any]
-EPOCHS, STEPS = 10, 40
-SIZES = {"1": "1 row", "4": "4 rows", "16": "16 rows", "50": "50 rows", "all": "all 150"}
+EPOCHS, STEPS = 10, 60
+SIZES = {"1": "1", "4": "4", "16": "16", "50": "50", "all": "all 150"}
 
 FEATURES = np.array([[1.0, 0.3], [-1.0, 0.2], [0.5, -0.4], [-0.5, -0.1], [1.5, 0.1], [-1.5, -0.1]])
 ANSWERS = np.array([[1.3], [-0.8], [0.1], [-0.6], [1.6], [-1.6]])
@@ -130,6 +130,6 @@ EXPERIMENTS = {
     ),
     "momentum": Experiment(
         _momentum, Slider("lr", "η of SGD and momentum", 0.01, 1.0, 0.05, 0.2, logarithmic=True),
-        Slider("momentum", "momentum μ", 0.0, 0.95, 0.05, 0.8), Slider("adam", "η of Adam", 0.02, 1.0, 0.02, 0.3),
+        Slider("momentum", "momentum μ", 0.0, 0.95, 0.05, 0.8), Slider("adam", "η of Adam", 0.02, 1.0, 0.02, 0.1),
     ),
 }  # fmt: skip

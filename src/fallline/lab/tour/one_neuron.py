@@ -65,7 +65,7 @@ def _slope(w: float, lr: float) -> Found:
     after = _stepped(w, slope, lr)
     lower = _loss_and_slope(after)[0]
     return {
-        **_valley(), "w": w, "loss": loss, "slope": slope, "after": after, "loss_after": lower,
+        **_valley(), "w": w, "loss": loss, "slope": slope, "after": after, "loss_after": lower, "lr": lr,
         "printed": [f"loss {loss:.4f}, slope {slope:.4f}", f"w {w:g} becomes {after:.4f}, loss {lower:.4f}"],
     }  # fmt: skip
 

@@ -86,7 +86,8 @@ def _backward(row: str, stage: int) -> Found:
             }
         )
     return {
-        "weights": {name: value.tolist() for name, value in WEIGHTS.items()}, "rows": rows, "loss": loss, "stage": stage,
+        "weights": {name: value.tolist() for name, value in WEIGHTS.items()}, "rows": rows, "loss": loss,
+        "stage": stage,
         "gradients": {name: value.tolist() for name, value in gradients.items()},
         "printed": [f"loss {loss:g}", *(f"{n} {' '.join(f'{v:g}' for v in g.ravel())}" for n, g in gradients.items())],
     }  # fmt: skip
@@ -103,7 +104,7 @@ def _places() -> dict[str, tuple[str, tuple[int, ...]]]:
 
 @cache
 def _measured(weight: str) -> tuple[float, float, list[float], list[float]]:
-    """(loss, dL/dw, slopes from one side, slopes from both sides) for h = 0.1, 0.01, …"""
+    """(loss, dL/dw, slopes from one side, slopes from both sides) for h = 0.1, 0.01 and so on."""
     net = network(nn.Tanh())
     loss, gradients = fl.loss_and_gradients(net, ROWS, TARGETS, loss="mse")
     name, place = _places()[weight]
@@ -133,7 +134,8 @@ def _check(weight: str, digits: int) -> Found:
 
 EXPERIMENTS = {
     "chain": Experiment(
-        _chain, Slider("w1", "first weight w₁", -2.0, 2.0, 0.05, 0.8), Slider("w2", "second weight w₂", -2.0, 2.0, 0.05, 1.2),
+        _chain, Slider("w1", "first weight w₁", -2.0, 2.0, 0.05, 0.8),
+        Slider("w2", "second weight w₂", -2.0, 2.0, 0.05, 1.2),
         Slider("y", "wanted y", -1.0, 2.0, 0.05, 0.5),
     ),
     "backward": Experiment(

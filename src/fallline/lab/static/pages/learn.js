@@ -71,13 +71,14 @@ function styled(address) {
 }
 
 function contents(tour, at) {
-  return h('nav', { class: 'contents', 'aria-label': 'Pages of the tour' }, h('ol', {}, tour.map((page, k) => h('li', {},
+  return h('div', { class: 'contents', role: 'navigation', 'aria-label': 'Pages of the tour' }, h('ol', {}, tour.map((page, k) => h('li', {},
     h('a', { href: `#/learn/${page.name}`, title: page.title, 'aria-label': `${k + 1}. ${page.title}`, 'aria-current': k === at ? 'page' : null }, String(k + 1))))));
 }
 
 function steps(tour, at) {
   const link = (page, kind, way) => (page ? h('a', { class: kind, href: `#/learn/${page.name}`, rel: kind }, h('span', {}, way), page.title) : h('span', {}));
-  return h('nav', { class: 'turn', 'aria-label': 'Previous and next page' }, link(tour[at - 1], 'prev', '← before'), link(tour[at + 1], 'next', 'next →'));
+  return h('div', { class: 'turn', role: 'navigation', 'aria-label': 'Previous and next page' }, link(tour[at - 1], 'prev', '← before'), at + 1 < tour.length ? link(tour[at + 1], 'next', 'next →')
+      : h('a', { class: 'next', href: '#/play' }, h('span', {}, 'and now →'), 'Play with a network of your own'));
 }
 
 /** The arrow keys turn the pages, unless they move something. */

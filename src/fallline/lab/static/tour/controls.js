@@ -31,7 +31,7 @@ function slider(one, values, told) {
   };
   input.setAttribute('aria-valuetext', shown.textContent);
   const play = whole && one.name !== 'digits' && one.name !== 'depth' ? player(one, input, set) : null;
-  return h('div', { class: 'control' }, h('label', { for: id }, one.label), h('div', { class: 'along' }, play, input, shown));
+  return h('div', { class: 'control' }, h('label', { for: id }, one.label), h('div', { class: 'along' }, play, input, play ? null : shown));
 }
 
 function clamp(value, { low, high }) {

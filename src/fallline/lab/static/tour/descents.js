@@ -9,7 +9,7 @@ export function batch(found, width) {
   const { chosen, others, rows, epochs } = found;
   const lines = others.some((one) => one.batch_size === chosen.batch_size) ? others : [...others, chosen];
   const axes = plot(width, {
-    height: 340, across: [0, rows * epochs], up: [0.01, 6], log: true, below: 'rows that went through backpropagation', beside: '↑ loss',
+    height: 340, across: [-0.02 * rows * epochs, 1.02 * rows * epochs], up: [0.01, 6], log: true, below: 'rows that went through backpropagation', beside: '↑ loss',
     label: lines.map((one) => `${NAMES[one.batch_size]}: ${number(one.losses.at(-1))} at the end`).join('; '),
   });
   const size = chosen.batch_size === 'all' ? rows : Number(chosen.batch_size);
@@ -43,9 +43,9 @@ export function momentum(found, width) {
     label: `Three paths in a narrow valley; after ${steps} steps the losses are ${ends.map(([n, v]) => `${n} ${number(v)}`).join(', ')}`,
   });
   axes.add(svg('rect', { class: 'ground', x: axes.left, y: axes.top, width: axes.right - axes.left, height: axes.bottom - axes.top }));
-  rings.forEach((outlines, k) => {
+  rings.forEach((outlines) => {
     const d = outlines.map((ring) => `M${ring.map(([a, b]) => `${axes.x(a).toFixed(1)} ${axes.y(b).toFixed(1)}`).join('L')}Z`).join('');
-    axes.add(svg('path', { class: 'ring', 'fill-opacity': ((k + 1) / rings.length).toFixed(2), d, 'fill-rule': 'evenodd' }));
+    axes.add(svg('path', { class: 'ring', d, 'fill-rule': 'evenodd' }));
   });
   for (const [name, walk] of Object.entries(walks)) {
     const places = walk.places.filter((place) => place.every((value) => Math.abs(value) < 1e4));

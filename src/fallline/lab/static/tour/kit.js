@@ -18,7 +18,7 @@ function made(element, attributes, children) {
     if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? '' : value);
   }
-  element.append(...children.flat().filter((child) => child != null));
+  element.append(...children.flat(Infinity).filter((child) => child != null));
   return element;
 }
 
@@ -31,9 +31,15 @@ export function number(value, digits = 4) {
   if (size >= 1e-3 && size < 1e6) text = String(Number(value.toPrecision(digits)));
   else {
     const [head, power] = value.toExponential(Math.max(digits - 2, 1)).split('e');
-    text = `${head}·10${power.replace('+', '').replace(/[-\d]/g, (c) => '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'[c === '-' ? 0 : Number(c) + 1])}`;
+    const short = String(Number(head));
+    text = `${short === '1' ? '' : `${short}·`}10${raised(Number(power))}`;
   }
   return text.replace('-', '−');
+}
+
+/** A power's number, small and high. */
+function raised(power) {
+  return String(power).replace(/[-\d]/g, (c) => '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'[c === '-' ? 0 : Number(c) + 1]);
 }
 
 /** A picture of some size, with words for those who do not see it. */
@@ -69,6 +75,10 @@ function ticks(low, high, count) {
   return found;
 }
 
+function integers(low, high) {
+  return Array.from({ length: Math.floor(high) - Math.ceil(low) + 1 }, (_, k) => Math.ceil(low) + k);
+}
+
 function powers(low, high, most) {
   const [first, last] = [Math.ceil(Math.log10(low) - 1e-9), Math.floor(Math.log10(high) + 1e-9)];
   const each = Math.max(1, Math.ceil((last - first + 1) / most));
@@ -77,10 +87,9 @@ function powers(low, high, most) {
   return found;
 }
 
-function tick(value, log) {
-  if (log && (value < 0.01 || value >= 1e4)) {
-    return `10${String(Math.round(Math.log10(value))).replace(/[-\d]/g, (c) => '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'[c === '-' ? 0 : Number(c) + 1])}`;
-  }
+/** A tick's words; on an axis of many powers of ten all are written as powers. */
+function tick(value, range, log) {
+  if (log && range[1] / range[0] > 2e4) return value === 1 ? '1' : `10${raised(Math.round(Math.log10(value)))}`;
   return number(value, 6);
 }
 
@@ -88,10 +97,10 @@ function tick(value, log) {
  * Axes with room to draw in: {node, x, y, add, line, dots, name}.
  *
  * Options: `height`; `across` and `up`, the ranges; `log`, `logAcross`, logarithmic axes; `below`, `beside`, what the
- * axes say; `label`, for those who do not see it; `bare`, without ticks that go up.
+ * axes say; `label`, for those who do not see it; `whole`, each whole number across is marked.
  */
 export function plot(width, options) {
-  const { height = 260, across, up, log = false, logAcross = false, below = '', beside = '', label = '', marks = 5 } = options;
+  const { height = 260, across, up, log = false, logAcross = false, below = '', beside = '', label = '', marks = 5, whole = false } = options;
   const [left, right, top, bottom] = [50, width - 20, beside ? 30 : 14, height - 42];
   const place = (range, start, end, isLog) => {
     const at = isLog ? Math.log : (v) => v;
@@ -102,10 +111,10 @@ export function plot(width, options) {
   const inside = svg('svg', { x: left, y: top, width: right - left, height: bottom - top, viewBox: `${left} ${top} ${right - left} ${bottom - top}` });
   const axes = svg('g', {});
   for (const value of log ? powers(up[0], up[1], 6) : ticks(up[0], up[1], marks)) {
-    axes.append(svg('path', { class: 'grid', d: `M${left} ${y(value)}H${right}` }), words(left - 8, y(value) + 4, tick(value, log), 'tick', 'end'));
+    axes.append(svg('path', { class: 'grid', d: `M${left} ${y(value)}H${right}` }), words(left - 8, y(value) + 4, tick(value, up, log), 'tick', 'end'));
   }
-  for (const value of logAcross ? powers(across[0], across[1], 8) : ticks(across[0], across[1], width < 420 ? 4 : 7)) {
-    axes.append(words(x(value), bottom + 18, tick(value, logAcross), 'tick'));
+  for (const value of logAcross ? powers(across[0], across[1], 8) : whole ? integers(across[0], across[1]) : ticks(across[0], across[1], width < 420 ? 4 : 7)) {
+    axes.append(words(x(value), bottom + 18, tick(value, across, logAcross), 'tick'));
   }
   axes.append(words((left + right) / 2, height - 6, below, 'tick'), words(8, 14, beside, 'tick', 'start'));
   const node = picture(width, height, label, axes, inside);

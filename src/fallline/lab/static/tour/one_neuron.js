@@ -5,7 +5,7 @@ import { arrow, bracketed, facts, legend, number, picture, plot, svg, words } fr
 export function neuron(found, width) {
   const { x, y, outputs, errors, w, b, loss } = found;
   const axes = plot(width, {
-    height: 300, across: [0, 6], up: [-4, 24], below: 'hours of sun x', beside: '↑ cones',
+    height: 300, across: [0, 6], up: [-4, 18], below: 'hours of sun x', beside: '↑ cones',
     label: `Five dots and the line ${number(w)}·x + ${number(b)}; its errors are ${errors.map((e) => number(e)).join(', ')}`,
   });
   x.forEach((at, k) => {
@@ -73,7 +73,7 @@ export function rate(found, width) {
   axes.dots(walk.map((place, k) => [place, losses[k]]), 'green', 3);
   axes.dots([[walk[0], losses[0]]], 'ink', 6);
   const below = plot(width, {
-    height: 190, across: [0, walk.length - 1], up: [-4, 80], below: 'step', beside: '↑ loss', marks: 4,
+    height: 190, across: [-0.3, walk.length - 0.7], up: [-4, 80], below: 'step', beside: '↑ loss', marks: 4,
     label: `The loss after each step: ${losses.map((v) => number(v, 3)).join(', ')}`,
   });
   below.line([[0, lowest], [walk.length - 1, lowest]], 'faint dashed');
@@ -86,7 +86,7 @@ export function rate(found, width) {
     axes.node, below.node,
     facts([
       ['η', number(lr), 'main'], ['edge: 2/λ', number(limit)], ['η in parts of the edge', `${Math.round(100 * share)} %`],
-      ['loss after 12 steps', number(losses.at(-1)), share > 1 ? 'bad' : ''], ['it', told, 'wide'],
+      ['loss after 12 steps', number(losses.at(-1)), share > 1 ? 'bad' : ''], ['what it does', told, 'wide'],
     ]),
   ];
 }

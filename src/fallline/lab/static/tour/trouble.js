@@ -2,9 +2,9 @@
 import { facts, legend, number, plot, svg, words } from './kit.js';
 
 const VERDICTS = {
-  vanishes: 'The slope all but vanishes on its way back: the first layers hardly learn.',
-  explodes: 'The slope explodes on its way back: no learning rate suits all layers.',
-  arrives: 'The slope arrives: every layer can learn.',
+  vanishes: 'The slopes vanish on their way back: the first layers hardly learn.',
+  explodes: 'The slopes explode: one step throws the weights far away.',
+  arrives: 'The slopes arrive: every layer can learn.',
 };
 
 /** The size of dL/dw in each layer, on a logarithmic axis. */
@@ -15,7 +15,7 @@ export function wrong(found, width) {
   const low = 10 ** Math.min(-7, Math.floor(Math.log10(Math.min(...finite, 1))));
   const high = 10 ** Math.max(1, Math.ceil(Math.log10(Math.max(...finite, 1)) + 0.3));
   const axes = plot(width, {
-    height: 320, across: [0.4, norms.length + 0.6], up: [low, high], log: true, below: 'layer, from the input to the output', beside: '↑ size of dL/dw, measured',
+    height: 320, across: [0.4, norms.length + 0.6], whole: true, up: [low, high], log: true, below: 'layer, from the input to the output', beside: '↑ size of dL/dw, measured',
     label: norms.map((value, k) => `layer ${k + 1}: ${number(value, 2)}`).join(', '),
   });
   const wide = (axes.x(2) - axes.x(1)) * 0.66;
@@ -26,7 +26,7 @@ export function wrong(found, width) {
   });
   return [
     axes.node, facts([
-      ['it', VERDICTS[verdict], `wide ${verdict === 'arrives' ? 'good' : 'bad'}`], ['first layer ÷ last layer', number(ratio, 3), 'main'],
+      ['what happens', VERDICTS[verdict], `wide ${verdict === 'arrives' ? 'good' : 'bad'}`], ['first layer ÷ last layer', number(ratio, 3), 'main'],
       ['dead units', `${dead} of ${units}`, dead ? 'bad' : ''], ['spread of the last hidden layer', number(spread.at(-1), 3)],
     ]),
   ];

@@ -1,12 +1,12 @@
 // Figures of the tour's middle pages: a chain, a walk back through a network, a check by measuring.
 import { arrow, facts, h, legend, number, picture, plot, svg, words } from './kit.js';
 
-/** The chain from x to the loss: values forwards, links backwards. */
+/** The chain from the first weight to the loss: values forwards, links backwards. */
 export function chain(found, width) {
   const { x, z, a, o, loss, links, product, gradients, w1, w2 } = found;
-  const stops = [['x', x], ['z', z], ['a', a], ['o', o], ['L', loss]];
+  const stops = [['w₁', w1], ['z', z], ['a', a], ['o', o], ['L', loss]];
   const ways = [
-    [`× w₁ + b₁`, 'dz/dw₁ = x', links.z_by_w1], ['tanh', 'da/dz', links.a_by_z], [`× w₂ + b₂`, 'do/da = w₂', links.o_by_a],
+    ['× x + b₁', 'dz/dw₁ = x', links.z_by_w1], ['tanh', 'da/dz', links.a_by_z], ['× w₂ + b₂', 'do/da = w₂', links.o_by_a],
     ['(o − y)²', 'dL/do', links.loss_by_o],
   ];
   const label = `Forwards: ${stops.map(([n, v]) => `${n} is ${number(v)}`).join(', ')}. Backwards, the links ${ways.map(([, n, v]) => `${n} = ${number(v)}`).join(', ')}`;
@@ -17,7 +17,7 @@ export function chain(found, width) {
     facts([
       ['product of the links', `${order.join(' × ')} = ${number(product, 6)}`, 'wide main warm'],
       ['dL/dw₁ by backpropagation', number(gradients['0.weight'], 6), 'warm'],
-      ['dL/dw₂ by backpropagation', number(gradients['2.weight'], 6)], ['w₁', number(w1)], ['w₂', number(w2)],
+      ['dL/dw₂ by backpropagation', number(gradients['2.weight'], 6)], ['x', number(x)], ['w₂', number(w2)],
     ]),
   ];
 }
@@ -67,44 +67,75 @@ const WALK = [
   'Every slope: what came in × delta, summed over the rows.',
 ];
 
+/** Where everything stands: from left to right, or on a narrow screen from top to bottom, with the words at the side. */
+function places(width) {
+  if (width < 480) {
+    return { upright: true, width, height: 470, x: [[46, 52], [width * 0.62, 52]], h: [[46, 196], [width * 0.62, 196]], o: [[width * 0.34, 336]], L: [width * 0.34, 436], share: 0.34 };
+  }
+  const wide = Math.min(width, 640);
+  return { upright: false, width: wide, height: 382, x: [[36, 74], [36, 262]], h: [[wide * 0.46, 74], [wide * 0.46, 262]], o: [[wide * 0.79, 168]], L: [wide - 30, 168], share: 0.36 };
+}
+
 /** The network with its values, deltas and slopes, as far as the walk has come. */
 export function backward(found, width) {
   const { rows, weights, gradients, loss, stage } = found;
-  const wide = Math.min(width, 620);
-  const at = { x: [[40, 70], [40, 250]], h: [[wide * 0.47, 70], [wide * 0.47, 250]], o: [[wide * 0.77, 160]], L: [wide - 32, 160] };
+  const at = places(width);
   const join = (values) => values.map((value) => number(value, 4)).join(' | ');
-  const parts = [];
-  const edge = ([x0, y0], [x1, y1], value, slope, share) => {
-    const [ex, ey] = [x0 + (x1 - x0) * share, y0 + (y1 - y0) * share];
-    parts.push(svg('path', { class: 'line faint', d: `M${x0} ${y0}L${x1} ${y1}` }), words(ex, ey - 4, number(value), 'tick halo'));
-    if (stage > 5) parts.push(words(ex, ey + 12, number(slope), 'strong orange halo'));
-  };
-  at.x.forEach((from, i) => at.h.forEach((to, j) => edge(from, to, weights['0.weight'][i][j], gradients['0.weight'][i][j], 0.36)));
-  at.h.forEach((from, i) => edge(from, at.o[0], weights['2.weight'][i][0], gradients['2.weight'][i][0], 0.5));
-  parts.push(svg('path', { class: 'line faint', d: `M${at.o[0][0]} 160L${at.L[0]} 160` }));
-  const unit = ([cx, cy], name, inside, off, lines) => {
-    parts.push(svg('circle', { class: off ? 'node off' : 'node', cx, cy, r: 27 }), words(cx, cy - 34, name, 'tick'));
-    if (inside != null) parts.push(words(cx, cy + 5, inside, inside.length > 7 ? 'value blue small' : 'value blue'));
-    lines.filter(Boolean).forEach(([text, kind], k) => parts.push(words(cx, cy + 42 + 16 * k, text, kind)));
-  };
-  at.x.forEach((place, i) => unit(place, `x${'₁₂'[i]}`, join(rows.map((r) => r.x[i])), false, []));
-  at.h.forEach((place, j) => unit(place, `hidden ${j + 1}`, stage > 0 ? join(rows.map((r) => r.a[j])) : null, stage > 0 && rows.every((r) => r.a[j] === 0), [
-    stage > 0 && [`z ${join(rows.map((r) => r.z[j]))}`, 'tick'], stage > 4 && [`δ ${join(rows.map((r) => r.delta1[j]))}`, 'strong orange'],
-    stage > 5 && [`bias ${number(gradients['0.bias'][j])}`, 'tick orange'],
-  ]));
-  unit(at.o[0], 'output', stage > 1 ? join(rows.map((r) => r.o[0])) : null, false, [
-    stage > 2 && [`y ${join(rows.map((r) => r.y[0]))}`, 'tick'], stage > 3 && [`δ ${join(rows.map((r) => r.delta2[0]))}`, 'strong orange'],
-    stage > 5 && [`bias ${number(gradients['2.bias'][0])}`, 'tick orange'],
-  ]);
-  parts.push(words(at.L[0], 145, 'loss', 'tick'), stage > 2 ? words(at.L[0], 180, number(loss, 5), 'value') : null);
-  if (stage > 3) parts.push(arrow(wide - 40, 322, 40, 322, 'orange'), words(wide / 2, 340, 'backwards', 'tick orange'));
-  else parts.push(arrow(40, 322, 40 + (wide - 80) * Math.max(stage, 0.4) / 3, 322, 'blue'), words(wide / 2, 340, 'forwards', 'tick blue'));
+  const when = (from, text, kind) => (stage >= from ? [[text, kind]] : []);
+  const edge = (from, to, layer, i, j, share) => weighted(from, to, weights[layer][i][j], stage > 5 ? gradients[layer][i][j] : null, share);
+  const parts = [
+    ...at.x.flatMap((from, i) => at.h.map((to, j) => edge(from, to, '0.weight', i, j, at.share))),
+    ...at.h.map((from, i) => edge(from, at.o[0], '2.weight', i, 0, at.upright ? 0.5 : 0.56)),
+    svg('path', { class: 'line faint', d: `M${at.o[0].join(' ')}L${at.L.join(' ')}` }),
+    ...at.x.map((place, i) => unit(at, place, `x${'₁₂'[i]}`, join(rows.map((r) => r.x[i])), false, [])),
+    ...at.h.map((place, j) => unit(at, place, `hidden ${j + 1}`, stage > 0 ? join(rows.map((r) => r.a[j])) : null, stage > 0 && rows.every((r) => r.a[j] === 0), [
+      ...when(1, `z ${join(rows.map((r) => r.z[j]))}`, 'tick'), ...when(5, `δ ${join(rows.map((r) => r.delta1[j]))}`, 'strong orange'),
+      ...when(6, `bias: ${number(gradients['0.bias'][j])}`, 'tick orange'),
+    ])),
+    unit(at, at.o[0], 'output', stage > 1 ? join(rows.map((r) => r.o[0])) : null, false, [
+      ...when(3, `y ${join(rows.map((r) => r.y[0]))}`, 'tick'), ...when(4, `δ ${join(rows.map((r) => r.delta2[0]))}`, 'strong orange'),
+      ...when(6, `bias: ${number(gradients['2.bias'][0])}`, 'tick orange'),
+    ]),
+    words(at.L[0], at.L[1] - (at.upright ? -26 : 16), 'loss', 'tick'), words(at.L[0], at.L[1] + (at.upright ? 8 : 20), stage > 2 ? number(loss, 5) : '?', 'value halo'),
+    ...way(at, stage),
+  ];
   return [
     h('p', { class: 'step', 'aria-live': 'polite' }, `${stage + 1} of ${WALK.length}. ${WALK[stage]}`),
-    picture(wide, 348, `${WALK[stage]} The loss is ${number(loss)}.`, parts),
+    picture(at.width, at.height, `${WALK[stage]} The loss is ${number(loss)}.`, parts),
     legend([['blue', 'forwards: values of the units'], ['orange', 'backwards: deltas, and the slope of each weight']]),
     stage > 5 ? slopes(weights, gradients) : null,
   ];
+}
+
+/** A line between units with its weight, and with its slope where that is known. */
+function weighted([x0, y0], [x1, y1], value, slope, share) {
+  const [x, y] = [x0 + (x1 - x0) * share, y0 + (y1 - y0) * share];
+  return [
+    svg('path', { class: 'line faint', d: `M${x0} ${y0}L${x1} ${y1}` }), words(x, y - 4, number(value), 'tick halo'),
+    slope == null ? null : words(x, y + 12, number(slope), 'strong orange halo'),
+  ];
+}
+
+/** A unit: what it gives inside, the rest below it or at its side. */
+function unit(at, [cx, cy], name, inside, off, lines) {
+  const named = [[name, 'tick'], ...lines];
+  return [
+    svg('circle', { class: off ? 'node off' : 'node', cx, cy, r: 30 }),
+    inside == null ? null : words(cx, cy + 5, inside, inside.length > 7 ? 'value blue small' : 'value blue'),
+    at.upright ? named.map(([text, kind], k) => words(cx + 35, cy - 6 * lines.length + 4 + 15 * k, text, `${kind} halo`, 'start'))
+      : [words(cx, cy - 37, name, 'tick'), lines.map(([text, kind], k) => words(cx, cy + 46 + 16 * k, text, `${kind} halo`))],
+  ];
+}
+
+/** Which way the walk goes, and how far it has come. */
+function way(at, stage) {
+  const back = stage > 3;
+  const share = back ? Math.min((stage - 3) / 2.6, 1) : Math.max(stage, 0.4) / 3;
+  const kind = back ? 'orange' : 'blue';
+  const [from, to] = at.upright ? [24, at.height - 40] : [36, at.width - 36];
+  const [start, end] = back ? [to, to - (to - from) * share] : [from, from + (to - from) * share];
+  if (at.upright) return [arrow(8, start, 8, end, kind)];
+  return [arrow(start, 350, end, 350, kind), words(at.width / 2, 374, back ? 'backwards' : 'forwards', `tick ${kind}`)];
 }
 
 function slopes(weights, gradients) {
