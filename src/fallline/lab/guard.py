@@ -66,7 +66,9 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> str | None:
         headers = Headers(scope=scope)
-        host = headers.get("host", "").rsplit(":", 1)[0] if not headers.get("host", "").endswith("]") else headers["host"]
+        host = (
+            headers.get("host", "").rsplit(":", 1)[0] if not headers.get("host", "").endswith("]") else headers["host"]
+        )
         if host not in self.hosts:
             return "This lab is not called by that name; use the address that it printed.\n"
         first = scope["path"].split("/", 2)[1] if scope["path"].startswith("/") else ""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fallline.errors import ArgumentError
 from fallline.nn.losses import Loss
 from fallline.nn.module import Module
-from fallline.report.plane import Plane, Spot, Walk, walk
+from fallline.insight.plane import Plane, Spot, Walk, walk
 from fallline.training.step import Rows, build_graph
 
 Array = NDArray[Any]
