@@ -14,6 +14,7 @@ from fallline.lab.guard import Guard
 from fallline.lab.place import Lab
 
 
+
 def _mistake(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, status_code=400)
 
