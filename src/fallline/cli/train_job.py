@@ -1,5 +1,6 @@
 """What `fallline train` does and shows, step by step."""
 
+import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -90,7 +91,7 @@ class TrainJob:
                 click.echo(lab.address, err=True)
             show.print_listing(self.console, [("lab", lab.address)])
             result = self.run()
-            if not self.silent and result.run.stopped != "interrupted":
+            if not self.silent and result.run.signal is None:
                 show.print_listing(self.console, [("lab", "the page stays open until Ctrl-C")])
                 with suppress(KeyboardInterrupt):
                     lab.wait()
@@ -141,8 +142,8 @@ class TrainJob:
 
     def exit_code(self, result: TableRun) -> int:
         """0; 128 + the signal's number when interrupted; 2 when the loss became NaN."""
-        if result.run.signal is not None:
-            return 128 + result.run.signal
+        if result.run.stopped == "interrupted":
+            return 128 + (result.run.signal or signal.SIGINT)  # no signal: somebody asked for it in the lab
         return 2 if result.run.stopped == "nan" else 0
 
     def summary(self, result: TableRun) -> dict[str, Any]:

@@ -4,7 +4,6 @@ Whoever may write to the folder may ask, from any process; the training answers 
 """
 
 import json
-import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -75,7 +74,7 @@ class Control:
                 action = self._action()
             self._paused.unlink(missing_ok=True)
         if action == STOP:
-            stop.signal = stop.signal or signal.SIGINT
+            stop.asked = True
         if action in (RESUME, STOP):
             self._asked.unlink(missing_ok=True)
         return time.perf_counter() - started if action is not None else 0.0
