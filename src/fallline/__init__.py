@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from fallline.training.evaluate import evaluate
     from fallline.training.fit import fit
     from fallline.training.gradient_check import check_gradients
+    from fallline.training.observers import Observer
     from fallline.training.plan import plan
     from fallline.training.replay import replay
     from fallline.training.resume import resume
@@ -89,6 +90,7 @@ _ROOMS = {
     "training.evaluate": "evaluate",
     "training.fit": "fit",
     "training.gradient_check": "check_gradients",
+    "training.observers": "Observer",
     "training.plan": "plan",
     "training.replay": "replay",
     "training.resume": "resume",
@@ -107,6 +109,7 @@ __all__ = [
     "KindError",
     "MissingExtraError",
     "ModelFileError",
+    "Observer",
     "Run",
     "RunFolderError",
     "ShapeError",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fallline.errors import RunFolderError
+from fallline.lab.forks import Forks
 from fallline.lab.guard import new_token
 from fallline.training.run_folder import RUN
 
@@ -18,17 +19,19 @@ class Lab:
         data: a table for the playground, as `fallline train` takes it, or None.
         token: the secret in the address.
         hosts: names of this machine, besides those of the loopback.
+        forks: the trainings that the lab has started.
     """
 
     runs: list[Path] = field(default_factory=list)
     data: str | None = None
     token: str = field(default_factory=new_token)
     hosts: tuple[str, ...] = ()
+    forks: Forks = field(default_factory=Forks)
 
     def folders(self) -> dict[str, Path]:
         """The run folders by id, in the order of their names; what links out of the folders shown is left out."""
         found: dict[str, Path] = {}
-        for place in self.runs:
+        for place in [*self.runs, *self.forks.folders]:
             inside = [] if (place / RUN).exists() else _folders_in(place)
             found |= {run_id(path): path for path in [place, *inside] if (path / RUN).is_file()}
         return found
