@@ -124,7 +124,8 @@ def _target(table: Table, name: str, notices: list[str]) -> tuple[Array, tuple[s
     target = ClassTarget.fit(values, name, table.place)
     if len(target.classes) > MOST_CLASSES:
         raise DataError(
-            f"{table.source}: the column {name!r} has {len(target.classes)} classes; choose one of at most {MOST_CLASSES}."
+            f"{table.source}: the column {name!r} has {len(target.classes)} classes; choose one of at most "
+            f"{MOST_CLASSES}."
         )
     return target.encode(values, table.place), tuple(str(label)[:40] for label in target.classes)
 

@@ -100,7 +100,7 @@ class _Watched(nn.Sequential):
             x = layer(x)
             if number % 2 == 1 or number == len(self.layers) - 1:
                 seen.append(x)
-        return concatenate(seen, axis=1) if len(seen) > 1 else x  # type: ignore[no-any-return]
+        return concatenate(seen, axis=1) if len(seen) > 1 else x
 
 
 class Playground:
@@ -151,7 +151,8 @@ class Playground:
     def _settings(self, size: int) -> Settings:
         per_epoch = -(-len(self.data.x) // size)
         return Settings(
-            batch_size=size, epochs=-(-MOST_STEPS // per_epoch), until=None, tol=0.0, patience=None, schedule=Constant(),
+            batch_size=size, epochs=-(-MOST_STEPS // per_epoch), until=None, tol=0.0, patience=None,
+            schedule=Constant(),
             clip_norm=None, clip_value=None, restore_best=False, seed=self.recipe.seed, shuffle=True, dtype="float32",
             engine=COMPILED, threads=1, shards=1, metrics=(), train_metrics=(), train_loss_each_epoch=False,
             checkpoint_every=math.inf,

@@ -26,6 +26,8 @@ from fallline.training.steppers import Snapshot
 
 Array = NDArray[Any]
 MOST_RACERS, MOST_STEPS, POINTS, MOST_ROWS = 8, 200_000, 48, 2048
+QUICK, TRIES = 0.25, 2
+"""A training that takes fewer seconds is run so many times more, with the same bits; the quickest counts."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,8 @@ def _lap(recording: Recording, start: Snapshot, racer: Racer, epochs: int, groun
     changed = replace(recording.settings, batch_size=size, epochs=epochs, checkpoint_every=3600.0)
     own = replace(recording, optimizer=racer.optimizer, settings=changed, validation=None)
     run = _trained(own, start)
+    for _ in range(TRIES if run.seconds < QUICK else 0):  # what happens by chance or once counts for too much
+        run = min(run, _trained(own, start), key=lambda one: one.seconds)
     replayer, taken = Replayer.of_run(run), len(run.steps["loss"])
     numbers = sum(value.size for value in start.weights.values())
     looks = _looks(taken, min(POINTS, max(9, MOST_NUMBERS // numbers)))

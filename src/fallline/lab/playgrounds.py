@@ -9,12 +9,18 @@ from fallline.data.planar import MOST_ROWS, PLANAR
 from fallline.data.sources import read_table
 from fallline.data.table import Table
 from fallline.errors import ArgumentError
-from fallline.insight.plane_data import PlaneData, built_in, losses_for, of_table
+from fallline.insight.plane_data import PlaneData, built_in, losses_for, numeric_columns, of_table
 from fallline.insight.playground import MOST_LAYERS, MOST_UNITS, Playground, Recipe
 from fallline.lab.asked import Asked
 from fallline.lab.place import Lab
 from fallline.nn.activations import ACTIVATIONS
 
+DEFAULTS = {
+    "set": "moons", "rows": "200", "noise": "0.1", "dataseed": "0", "a": "", "b": "", "target": "", "layers": "6,4",
+    "activation": "tanh", "loss": "cross_entropy", "optimizer": "sgd", "lr": "0.3", "momentum": "0", "batch": "16",
+    "seed": "0",
+}  # fmt: skip
+"""What a query that does not say so means."""
 OWN = "own"
 """The set that stands for the lab's own table."""
 KEPT = 6
@@ -46,28 +52,38 @@ def setting_of(asked: Asked, lab: Lab) -> Setting:
     Raises:
         ArgumentError: one of them cannot be.
     """
-    own = [OWN] if lab.data is not None else []
-    kind = asked.word("set", OWN if own else "moons", [*PLANAR, *own])
-    classes = PLANAR[kind].classes if kind in PLANAR else 0
-    default = "mse" if kind in PLANAR and not classes else "cross_entropy"
-    batch = asked.text("batch", "16")
+    asked = asked.assuming(defaults_of(lab))
+    kind = asked.word("set", [*PLANAR, *([OWN] if lab.data is not None else [])])
+    if kind in PLANAR and not PLANAR[kind].classes and not asked.given("loss"):
+        asked = asked.assuming({"loss": "mse"})
     return Setting(
         kind=kind,
-        rows=asked.whole("rows", 200, 10, MOST_ROWS),
-        noise=asked.number("noise", 0.1, 0.0, 0.5),
-        data_seed=asked.whole("dataseed", 0, 0, 10**6),
+        rows=asked.whole("rows", 10, MOST_ROWS),
+        noise=asked.number("noise", 0.0, 0.5),
+        data_seed=asked.whole("dataseed", 0, 10**6),
         columns=(asked.text("a"), asked.text("b"), asked.text("target")),
         recipe=Recipe(
-            layers=asked.wholes("layers", "6,4", 1, MOST_UNITS, MOST_LAYERS),
-            activation=asked.word("activation", "tanh", ACTIVATIONS),
-            loss=asked.word("loss", default, {*losses_for(0), *losses_for(2), *losses_for(3)}),
-            optimizer=asked.word("optimizer", "sgd", optim.RULES),
-            lr=asked.number("lr", 0.3, 1e-7, 1e4),
-            momentum=asked.number("momentum", 0.0, 0.0, 0.999),
-            batch_size="all" if batch == "all" else asked.whole("batch", 16, 1, MOST_ROWS),
-            seed=asked.whole("seed", 0, 0, 10**6),
+            layers=asked.wholes("layers", 1, MOST_UNITS, MOST_LAYERS),
+            activation=asked.word("activation", ACTIVATIONS),
+            loss=asked.word("loss", {*losses_for(0), *losses_for(2), *losses_for(3)}),
+            optimizer=asked.word("optimizer", optim.RULES),
+            lr=asked.number("lr", 1e-7, 1e4),
+            momentum=asked.number("momentum", 0.0, 0.999),
+            batch_size="all" if asked.text("batch") == "all" else asked.whole("batch", 1, MOST_ROWS),
+            seed=asked.whole("seed", 0, 10**6),
         ),
     )
+
+
+def defaults_of(lab: Lab) -> dict[str, str]:
+    """What a query means that says nothing; a lab with a table of its own begins with that."""
+    if lab.data is None:
+        return DEFAULTS
+    table = own_table(lab.data)
+    target = table.default_target or (table.names[-1] if table.names else "")
+    inputs = [name for name in numeric_columns(table) if name != target][:2]
+    first, second = (*inputs, "", "")[:2]
+    return {**DEFAULTS, "set": OWN, "a": first, "b": second, "target": target}
 
 
 def playground_of(setting: Setting, data: str | None) -> Playground:

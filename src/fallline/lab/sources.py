@@ -26,7 +26,7 @@ from fallline.training.run_folder import HISTORY, RUN
 from fallline.training.run_reader import StoredRun
 
 PLAY = "play"
-DEFAULT_STEP = 200
+DEFAULT_STEP = "600"
 KEPT = 3
 SECONDS = 40.0
 """How long the path of a run may take."""
@@ -66,12 +66,12 @@ def source_of(asked: Asked, lab: Lab) -> Source:
     Raises:
         ArgumentError, RunFolderError, DataError: there is none, or its data are not there any more.
     """
-    name = asked.text("source", PLAY)
+    name = asked.assuming({"source": PLAY}).text("source")
     if name != PLAY:
         folder = lab.folder(name)
         return _stored(folder, tuple(_stamp(folder / part) for part in (RUN, HISTORY)))
-    setting, step = setting_of(asked, lab), asked.whole("step", DEFAULT_STEP, 0, MOST_STEPS)
-    return _played(setting, step or DEFAULT_STEP, lab.data)
+    setting, step = setting_of(asked, lab), asked.assuming({"step": DEFAULT_STEP}).whole("step", 1, MOST_STEPS)
+    return _played(setting, step, lab.data)
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -21,6 +21,10 @@ from fallline.training.replay import Replayer
 from fallline.training.run_folder import plain
 
 MOST_GRID, MOST_WALK, MOST_NAMES = 61, 200, 200
+DEFAULTS = {
+    "plane": "path", "grid": str(land.GRID), "zoom": "1", "eta": "0.1", "count": "30", "from_a": "0", "from_b": "0",
+}  # fmt: skip
+"""What a query that does not say so means."""
 
 
 def routes(lab: Lab) -> list[BaseRoute]:
@@ -28,7 +32,7 @@ def routes(lab: Lab) -> list[BaseRoute]:
 
     def endpoint(compute: Callable[[Lab, Asked], Any]) -> Callable[[Request], Any]:
         async def answered(request: Request) -> Response:
-            asked = Asked(request.query_params, "descent")
+            asked = Asked(request.query_params, "descent", DEFAULTS)
             return answer(await run_in_threadpool(compute, lab, asked))
 
         return answered
@@ -77,12 +81,17 @@ def _default_pair(source: Source) -> list[str]:
 def surface(lab: Lab, asked: Asked) -> dict[str, Any]:
     """A surface with the path over it: on the plane of the path's components, or over two weights."""
     source = source_of(asked, lab)
-    kind = asked.word("plane", "path", ("path", "weights"))
+    kind = asked.word("plane", ("path", "weights"))
     pair = (asked.text("a"), asked.text("b")) if kind == "weights" else None
-    at = asked.whole("at", source.taken, 0, source.taken)
-    grid, zoom = asked.whole("grid", land.GRID, 5, MOST_GRID), asked.number("zoom", 1.0, 0.05, 20.0)
+    at = _moment(asked, source)
+    grid, zoom = asked.whole("grid", 5, MOST_GRID), asked.number("zoom", 0.05, 20.0)
     with turn(source, "descent"):
         return _surface(source, pair, at, grid, zoom)
+
+
+def _moment(asked: Asked, source: Source) -> int:
+    """At which step the weights that do not move are held; at the last, where the query does not say."""
+    return asked.assuming({"at": str(source.taken)}).whole("at", 0, source.taken)
 
 
 @lru_cache(maxsize=24)
@@ -131,9 +140,9 @@ def _ground(replayer: Replayer, points: int) -> land.Ground:
 def descent(lab: Lab, asked: Asked) -> dict[str, Any]:
     """Gradient descent on all rows of the surface, over two weights alone, from any place."""
     source = source_of(asked, lab)
-    at = asked.whole("at", source.taken, 0, source.taken)
-    rate, count = asked.number("eta", 0.1, 1e-9, 1e6), asked.whole("count", 30, 1, MOST_WALK)
-    start = [asked.number(name, 0.0, -1e6, 1e6) for name in ("from_a", "from_b")]
+    at = _moment(asked, source)
+    rate, count = asked.number("eta", 1e-9, 1e6), asked.whole("count", 1, MOST_WALK)
+    start = [asked.number(name, -1e6, 1e6) for name in ("from_a", "from_b")]
     with source.lock:
         here = source.replayer.state(at)
         spots = find_pair(here.weights, (asked.text("a"), asked.text("b")), "descent")

@@ -19,7 +19,7 @@ from fallline.insight.playground import MOST_LAYERS, MOST_STEPS, MOST_UNITS, Pla
 from fallline.lab.answers import answer
 from fallline.lab.asked import Asked
 from fallline.lab.place import Lab
-from fallline.lab.playgrounds import OWN, own_table, playground_of, setting_of
+from fallline.lab.playgrounds import OWN, defaults_of, own_table, playground_of, setting_of
 from fallline.training.steppers import Snapshot
 
 Array = NDArray[Any]
@@ -32,7 +32,7 @@ def routes(lab: Lab) -> list[BaseRoute]:
 
     def endpoint(compute: Callable[[Lab, Asked], Any]) -> Callable[[Request], Any]:
         async def answered(request: Request) -> Response:
-            asked = Asked(request.query_params, "play")
+            asked = Asked(request.query_params, "play", {"step": "0", "row": "0"})
             return answer(await run_in_threadpool(compute, lab, asked))
 
         return answered
@@ -48,8 +48,8 @@ def menu(lab: Lab, asked: Asked) -> dict[str, Any]:
     if lab.data is not None:
         table = own_table(lab.data)
         own = {"title": table.source, "numbers": numeric_columns(table), "columns": table.names}
-        own["target"] = table.default_target or (table.names[-1] if table.names else "")
     return {
+        "defaults": defaults_of(lab),
         "sets": sets,
         "own": own,
         "activations": activation_formulas(),
@@ -98,7 +98,7 @@ def data_of(lab: Lab, asked: Asked) -> dict[str, Any]:
 def state_of(lab: Lab, asked: Asked) -> dict[str, Any]:
     """The network after a step: losses, weights, and what each unit makes of the plane."""
     ground = playground_of(setting_of(asked, lab), lab.data)
-    step = asked.whole("step", 0, 0, MOST_STEPS)
+    step = asked.whole("step", 0, MOST_STEPS)
     with ground.lock:
         moment, curve = ground.moment(step), ground.curve(step)
         units, shares = ground.pictures(moment, POINTS)
@@ -148,10 +148,10 @@ def _picture(values: Array, low: float | None = None, high: float | None = None)
 def phases_of(lab: Lab, asked: Asked) -> dict[str, Any]:
     """The step to come, opened: forward and backward of one row of its batch, and the update of all weights."""
     ground = playground_of(setting_of(asked, lab), lab.data)
-    step = asked.whole("step", 0, 0, MOST_STEPS)
+    step = asked.whole("step", 0, MOST_STEPS)
     with ground.lock:
         opened = ground.opened(step)
-        place = asked.whole("row", 0, 0, MOST_ROWS) % len(opened.rows)
+        place = asked.whole("row", 0, MOST_ROWS) % len(opened.rows)
         x, target = ground.data.x[opened.rows[place]], ground.data.y[opened.rows[place]].item()
     rule = ground.optimizer.rule
     scalars, _ = ground.optimizer.step_scalars(opened.before.step + 1, opened.before.state["memory"])

@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 from fallline import optim
 from fallline.errors import ArgumentError, told
 from fallline.insight import landscape as land
+from fallline.insight.components import principal_components
 from fallline.insight.race import MOST_RACERS, Race, Racer, race
 from fallline.lab.answers import answer
 from fallline.lab.asked import Asked
@@ -26,7 +27,7 @@ def routes(lab: Lab) -> list[BaseRoute]:
     """Of races."""
 
     async def answered(request: Request) -> Response:
-        asked = Asked(request.query_params, "race")
+        asked = Asked(request.query_params, "race", {"racers": DEFAULT, "epochs": "30"})
         return answer(await run_in_threadpool(_raced, lab, asked))
 
     return [Route("/race", answered)]
@@ -34,7 +35,7 @@ def routes(lab: Lab) -> list[BaseRoute]:
 
 def _raced(lab: Lab, asked: Asked) -> dict[str, Any]:
     source = source_of(asked, lab)
-    given, epochs = asked.text("racers", DEFAULT), asked.whole("epochs", 30, 1, MOST_EPOCHS)
+    given, epochs = asked.text("racers"), asked.whole("epochs", 1, MOST_EPOCHS)
     racers_of(given)
     with turn(source, "race"):
         return _race(source, given, epochs)
@@ -73,7 +74,7 @@ def _race(source: Source, given: str, epochs: int) -> dict[str, Any]:
 def _map(found: Race) -> dict[str, Any]:
     """All paths on one plane, that of their common components, with the loss below them."""
     moments = [moment for lap in found.laps for moment in lap.moments]
-    plane = land.principal_components([moment.weights for moment in moments])
+    plane = principal_components([moment.weights for moment in moments])
     paths = [[plane.place(moment.weights) for moment in lap.moments] for lap in found.laps]
     across, up = land.window([place for path in paths for place in path], GRID, air=0.12)
     ground = land.Ground(found.graphs, land.sampled(found.ground.rows, 512), found.ground.buffers)
@@ -105,9 +106,9 @@ def racers_of(given: str) -> list[Racer]:
                 f"race: a racer is written rule:η:rows a step, such as adam:0.01:16; found {told(part, 60)!r}"
             )
         asked = Asked({"rule": rule, "eta": rest[0], "batch": rest[1]}, "race")
-        name = asked.word("rule", "sgd", optim.RULES)
-        rate = asked.number("eta", 0.1, 1e-9, 1e4)
-        batch: int | str = "all" if rest[1] == "all" else asked.whole("batch", 16, 1, 10**6)
+        name = asked.word("rule", optim.RULES)
+        rate = asked.number("eta", 1e-9, 1e4)
+        batch: int | str = "all" if rest[1] == "all" else asked.whole("batch", 1, 10**6)
         found.append(Racer(f"{name}, {batch} rows", optim.by_name(name, rate), batch))
     if len(found) > MOST_RACERS:
         raise ArgumentError(f"race: takes 1 to {MOST_RACERS} racers, found {len(found)}")

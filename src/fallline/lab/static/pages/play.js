@@ -8,7 +8,7 @@ import { lossChart, surface, toneOf } from '../play/surface.js';
 export const title = 'Play';
 const SPEEDS = ['1', '5', '20', '100'];
 
-export async function mount(main, { api, keep, state }) {
+export async function mount(main, { api, keep, state, keys }) {
   await style('pages/play.css');
   const menu = await api('play/menu');
   const at = {
@@ -18,7 +18,7 @@ export async function mount(main, { api, keep, state }) {
   };
   const query = (more) => new URLSearchParams({ ...at.settings, ...more }).toString();
   const remember = () => keep({
-    ...shortened(at.settings), step: at.step || '', phase: at.phase || '', row: at.row || '', unit: at.unit.join('.') === '0.0' ? '' : at.unit.join('.'),
+    ...shortened(at.settings, menu), step: at.step || '', phase: at.phase || '', row: at.row || '', unit: at.unit.join('.') === '0.0' ? '' : at.unit.join('.'),
     speed: at.speed === '5' ? '' : at.speed, test: at.test ? '1' : '',
   });
 
@@ -84,8 +84,8 @@ export async function mount(main, { api, keep, state }) {
 
   function facts() {
     const { frame, data } = at;
-    const pairs = [['step', number(frame.step)], ['epoch', number(frame.epoch, 3)], ['loss', number(frame.loss)], ['loss, test rows', number(frame.test_loss)]];
-    if (frame.accuracy != null) pairs.push(['right', `${number(100 * frame.accuracy, 3)} %`], ['right, test rows', `${number(100 * frame.test_accuracy, 3)} %`]);
+    const pairs = [['step', number(frame.step)], ['epoch', number(frame.epoch, 3)], ['loss', number(frame.loss)], ['test loss', number(frame.test_loss)]];
+    if (frame.accuracy != null) pairs.push(['accuracy', `${number(100 * frame.accuracy, 3)} %`], ['test accuracy', `${number(100 * frame.test_accuracy, 3)} %`]);
     place.facts.replaceChildren(...pairs.flatMap(([name, value]) => [h('div', {}, h('dt', {}, name), h('dd', { class: 'number', id: `play-${name.replace(/\W+/g, '-')}` }, value))]));
     const classes = data.classes.length ? data.classes.map((name, k) => [name, toneOf(data, k)]) : [['−1', toneOf(data, -1)], ['0', toneOf(data, 0)], ['1', toneOf(data, 1)]];
     place.legend.replaceChildren(h('span', { class: 'muted' }, `${data.target}:`), ...classes.map(([name, tone]) => {
@@ -112,7 +112,7 @@ export async function mount(main, { api, keep, state }) {
       phaseButtons(at.phase, toPhase),
       h('span', { class: 'end row' },
         h('button', { type: 'button', id: 'play-seed', title: 'other first weights', onclick: () => change('seed', String(Number(at.settings.seed) + 1)) }, 'New weights'),
-        h('a', { class: 'button', href: `#/descent?${new URLSearchParams({ source: 'play', ...shortened(at.settings), step: at.step || 200 })}` }, 'See its landscape')));
+        h('a', { class: 'button', href: `#/descent?${new URLSearchParams({ source: 'play', ...shortened(at.settings, menu), step: at.step || 200 })}` }, 'See its landscape')));
     if (focused) document.getElementById(focused)?.focus();
   }
 
@@ -188,6 +188,10 @@ export async function mount(main, { api, keep, state }) {
     refresh();
   }
 
+  keys?.([
+    { key: ' ', text: 'run or pause', run: toggle }, { key: 's', text: 'one step', run: () => advance(1) }, { key: 'r', text: 'back to step 0', run: () => jump(0) },
+    { key: 'f', text: 'forward', run: () => toPhase(1) }, { key: 'b', text: 'backward', run: () => toPhase(2) }, { key: 'u', text: 'update', run: () => toPhase(3) },
+  ]);
   settings();
   await refresh({ data: true });
   const scheme = onScheme(() => { if (at.frame) { drawing.again(); draw(); } });

@@ -17,8 +17,8 @@ export function network(choose, resize) {
     const width = holder.clientWidth || 560;
     const most = Math.max(...widths);
     const spare = width / widths.length;
-    const size = Math.round(Math.min(54, Math.max(26, spare * 0.52), Math.max(30, 400 / most - 14)));
-    const step = size + (most > 8 ? 12 : 16);
+    const size = Math.round(Math.min(58, Math.max(26, spare * 0.52), Math.max(28, 470 / most - 15)));
+    const step = Math.max(size + (most > 8 ? 11 : 16), Math.min(92, 480 / most));
     const key = [width, size, ...widths, ...data.names, ...data.classes].join();
     if (key === shape && !force) return false;
     shape = key;
@@ -125,7 +125,7 @@ function outputPicture(canvas, frame, data, unit, count, table) {
 
 function shown(phases, phase, layer, unit) {
   if (!phases || !phase) return '';
-  if (layer === 0) return number(phases.x[unit], 3);
+  if (layer === 0) return phase === 3 ? '' : number(phases.x[unit], 3);
   const one = phases.layers[layer - 1];
   if (phase === 1) return number((one.a ?? one.z)[unit], 3);
   return phase === 2 ? `δ ${number(one.dz[unit], 2)}` : '';

@@ -3,20 +3,15 @@ import { h } from '../parts.js';
 
 const RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10];
 const BATCHES = ['1', '2', '4', '8', '16', '32', '64', 'all'];
-export const DEFAULTS = {
-  set: 'moons', rows: '200', noise: '0.1', dataseed: '0', a: '', b: '', target: '', layers: '6,4', activation: 'tanh',
-  loss: 'cross_entropy', optimizer: 'sgd', lr: '0.3', momentum: '0', batch: '16', seed: '0',
-};
 
 /** The settings that differ from what is assumed: short addresses. */
-export function shortened(settings) {
-  return Object.fromEntries(Object.entries(settings).filter(([name, value]) => String(value) !== DEFAULTS[name]));
+export function shortened(settings, menu) {
+  return Object.fromEntries(Object.entries(settings).filter(([name, value]) => String(value) !== menu.defaults[name]));
 }
 
 /** The settings of an address, with what is not named there assumed. */
 export function settingsOf(state, menu) {
-  const assumed = menu.own ? { ...DEFAULTS, set: 'own', a: menu.own.numbers[0] ?? '', b: menu.own.numbers[1] ?? '', target: menu.own.target } : DEFAULTS;
-  const found = Object.fromEntries(Object.keys(DEFAULTS).map((name) => [name, state[name] ?? assumed[name]]));
+  const found = Object.fromEntries(Object.entries(menu.defaults).map(([name, value]) => [name, state[name] ?? value]));
   const kind = menu.sets.find((set) => set.name === found.set);
   if (kind && !kind.classes && !state.loss) found.loss = 'mse';
   return found;
