@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from fallline.training.evaluate import evaluate
     from fallline.training.fit import fit
     from fallline.training.gradient_check import check_gradients
+    from fallline.training.observers import Observer
     from fallline.training.plan import plan
     from fallline.training.replay import replay
     from fallline.training.resume import resume
@@ -91,6 +92,7 @@ _ROOMS = {
     "training.evaluate": "evaluate",
     "training.fit": "fit",
     "training.gradient_check": "check_gradients",
+    "training.observers": "Observer",
     "training.plan": "plan",
     "training.replay": "replay",
     "training.resume": "resume",
@@ -109,6 +111,7 @@ __all__ = [
     "KindError",
     "MissingExtraError",
     "ModelFileError",
+    "Observer",
     "Run",
     "RunFolderError",
     "ShapeError",

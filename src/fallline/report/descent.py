@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from fallline.errors import ArgumentError
+from fallline.insight.descent_run import Descent, descend
+from fallline.insight.plane import Walk, find_pair, spelled
 from fallline.nn.losses import get as get_loss
 from fallline.nn.module import Module
 from fallline.report.axes import Scale, padded, tick_text
 from fallline.report.contours import outlines
-from fallline.report.descent_run import Descent, descend
-from fallline.report.plane import Walk, find_spot, spelled
 from fallline.report.svg import BANDS, Picture, figure, number, shortened
 from fallline.training.step import check_rows
 
@@ -64,9 +64,7 @@ def descent_picture(
             raise ArgumentError(f"{call}: {name} must be a whole number of at least 3, found {value!r}")
     chosen = get_loss(loss)
     rows = check_rows(net, x, y, chosen, sample_weight, net.dtype, call)
-    spots = None if weights is None else [find_spot(net, weight, call) for weight in weights]
-    if spots is not None and (len(spots) != 2 or spots[0] == spots[1]):
-        raise ArgumentError(f"{call}: weights must name two different weights, found {weights!r}")
+    spots = None if weights is None else find_pair(net.parameters(), weights, call)
     found = descend(net, rows.take(slice(0, MOST_ROWS)), chosen, spots, steps, grid, call)
     return _draw(found, len(rows))
 
