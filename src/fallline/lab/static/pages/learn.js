@@ -1,4 +1,5 @@
 // Learn: the tour, page by page; each figure is computed anew by the engine whenever something is moved.
+import { style } from '../parts.js';
 import { controls } from '../tour/controls.js';
 import * as descents from '../tour/descents.js';
 import { h } from '../tour/kit.js';
@@ -10,7 +11,7 @@ export const title = 'Learn';
 const FIGURES = { ...oneNeuron, ...twoLayers, ...descents, ...trouble };
 
 export async function mount(main, { api, keep, rest, state, keys }) {
-  await styled('pages/learn.css');
+  await style('pages/learn.css');
   const tour = await api('tour');
   const at = Math.max(0, tour.findIndex((page) => page.name === rest[0]));
   const page = tour[at];
@@ -53,21 +54,10 @@ export async function mount(main, { api, keep, rest, state, keys }) {
     figure, text, steps(tour, at)));
   const watching = new ResizeObserver(() => draw());
   watching.observe(drawing);
-  const release = turning(tour, at, keys);
+  turning(tour, at, keys);
   scrollTo(0, 0);
   await load();
-  return () => {
-    watching.disconnect();
-    release();
-  };
-}
-
-/** A style sheet, once; resolves when it is there. */
-function styled(address) {
-  if (document.querySelector(`link[href="${address}"]`)) return null;
-  return new Promise((done) => {
-    document.head.append(h('link', { rel: 'stylesheet', href: address, onload: done, onerror: done }));
-  });
+  return () => watching.disconnect();
 }
 
 function contents(tour, at) {
@@ -84,20 +74,10 @@ function steps(tour, at) {
 /** The arrow keys turn the pages, unless they move something. */
 function turning(tour, at, keys) {
   const go = (page) => page && (location.hash = `#/learn/${page.name}`);
-  const found = [
+  keys([
     { key: 'ArrowRight', text: 'next page', run: () => go(tour[at + 1]) },
     { key: 'ArrowLeft', text: 'page before', run: () => go(tour[at - 1]) },
-  ];
-  if (keys) {
-    keys(found);
-    return () => {};
-  }
-  const pressed = (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey || event.target.closest?.('input, select, textarea')) return;
-    found.find(({ key }) => key === event.key)?.run();
-  };
-  addEventListener('keydown', pressed);
-  return () => removeEventListener('keydown', pressed);
+  ]);
 }
 
 /** Runs of text: plain, or [style, words]. */

@@ -1,26 +1,10 @@
 // What the tour's figures are drawn with: elements, numbers, and plots for a given width.
+import * as parts from '../parts.js';
 
-const SVG = 'http://www.w3.org/2000/svg';
-
-/** An element; attributes whose name begins with 'on' are listeners, texts are inert. */
-export function h(tag, attributes, ...children) {
-  return made(document.createElement(tag), attributes, children);
-}
-
+/** An element; its children may be lists in lists. */
+export const h = (tag, attributes, ...children) => parts.h(tag, attributes, ...children.flat(Infinity));
 /** The same, of a picture. */
-export function svg(tag, attributes, ...children) {
-  return made(document.createElementNS(SVG, tag), attributes, children);
-}
-
-function made(element, attributes, children) {
-  for (const [name, value] of Object.entries(attributes ?? {})) {
-    if (value == null || value === false) continue;
-    if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
-    else element.setAttribute(name, value === true ? '' : value);
-  }
-  element.append(...children.flat(Infinity).filter((child) => child != null));
-  return element;
-}
+export const svg = (tag, attributes, ...children) => parts.svg(tag, attributes, ...children.flat(Infinity));
 
 /** A number for a reader: four significant digits, a true minus sign, 1.2·10⁻⁷ for the extremes. */
 export function number(value, digits = 4) {
