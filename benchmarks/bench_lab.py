@@ -134,8 +134,8 @@ def in_one_training(x: Any, y: Any, epochs: int) -> tuple[list[str], float]:
         f"**{100 * (middle - 1):+.2f} %** (middle half of the pairs {100 * (low - 1):+.2f} to "
         f"{100 * (high - 1):+.2f} %; required: within 2 %). The pages got {pages.events:,} events; {observed:,} "
         "observations were made. A page is a process that reads what a browser's page reads, as often (history, "
-        "observations, the stream of events, the list of runs each 3 s), and draws nothing: what a browser takes to draw "
-        "depends on the browser and its machine.",
+        "observations, the stream of events, the list of runs each 3 s), and draws nothing: what a browser takes to "
+        "draw depends on it and its machine.",
     ]
     return lines, middle - 1
 

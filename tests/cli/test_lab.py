@@ -226,8 +226,8 @@ def test_a_training_is_watched_paused_forked_and_stopped(training: Any, tmp_path
         done = start("verify", folder, folder=tmp_path)
         words = done.communicate(timeout=PATIENCE)
         assert done.returncode == 0, words
-    done = start("replay", "run-fork-1", "--step", "25", "--json", folder=tmp_path)
-    assert json.loads(done.communicate(timeout=PATIENCE)[0])["step"] == 25
+    done = start("replay", "run-fork-1", "--step", "21", "--json", folder=tmp_path)
+    assert json.loads(done.communicate(timeout=PATIENCE)[0])["step"] == 21
 
 
 def test_ctrl_c_is_for_the_training_and_the_lab_ends_with_it(training: Any) -> None:
