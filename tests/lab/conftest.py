@@ -1,5 +1,6 @@
 """A lab with runs in it, and a way to ask it as a browser would."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 pytest.importorskip("starlette", reason="the lab needs fallline[lab]")
+pytest.importorskip("httpx", reason="asks the lab as a browser would")
 
-from starlette.testclient import TestClient
+import httpx
 
 import fallline as fl
 from fallline import nn
@@ -56,6 +58,28 @@ def runs(tmp_path: Path) -> Path:
     return folder
 
 
+class Client:
+    """Calls an application without a socket.
+
+    Args:
+        app: the application.
+        loud: whether what it raises is raised here.
+    """
+
+    def __init__(self, app: Any, loud: bool = True) -> None:
+        self.app, self.transport = app, httpx.ASGITransport(app, raise_app_exceptions=loud)
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            async with httpx.AsyncClient(transport=self.transport, base_url="http://127.0.0.1:8360") as client:
+                return await client.request(method, path, **options)
+
+        return asyncio.run(ask())
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("GET", path, **options)
+
+
 class Page:
     """Asks a lab as its own page does.
 
@@ -65,7 +89,11 @@ class Page:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self.client = TestClient(make_app(lab, part_routes()), base_url="http://127.0.0.1:8360")
+        self.client = Client(make_app(lab, part_routes()))
+
+    def quietly(self) -> Client:
+        """The same application anew, whose defects are answers."""
+        return Client(make_app(self.lab, part_routes()), loud=False)
 
     def ask(self, path: str, method: str = "GET", **options: Any) -> Any:
         return self.client.request(method, f"/{self.lab.token}/{path}", **options)

@@ -1,6 +1,6 @@
 """Who gets nothing: without the token, from another site, under another name, with something that is no JSON."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,6 @@ import pytest
 
 from fallline.lab import guard
 from fallline.lab.guard import ANY_ADDRESS, new_token
-from fallline.lab.place import Lab
 
 PATHS = ("", "index.html", "app.js", "api/runs", "api/events?runs=x", "nothing")
 SAFE = ("content-security-policy", "referrer-policy", "x-content-type-options", "cache-control")
@@ -138,8 +137,12 @@ def test_a_body_is_at_most_so_long(lab: Any, monkeypatch: pytest.MonkeyPatch) ->
     where, kind = f"api/runs/{lab.only()}/control", {"content-type": "application/json"}
     found = lab.ask(where, "POST", content=b" " * ((1 << 20) + 1), headers=kind)
     assert (found.status_code, found.text) == (413, "The lab takes at most 1 MB in one request.\n")
-    parts = (b" " * 1000 for _ in range(2000))  # chunked: nobody has said how long it is
-    assert lab.ask(where, "POST", content=parts, headers=kind).status_code == 413
+
+    async def parts() -> AsyncIterator[bytes]:  # chunked: nobody has said how long it is
+        for _ in range(2000):
+            yield b" " * 1000
+
+    assert lab.ask(where, "POST", content=parts(), headers=kind).status_code == 413
     assert lab.ask(where, "POST", content=b" " * (1 << 20), headers=kind).status_code == 400
 
 
@@ -150,19 +153,17 @@ def test_a_body_that_is_no_object_is_told(lab: Any, body: bytes) -> None:
     assert (found.status_code, found.json()) == (400, {"error": "the lab was sent something that is no JSON object"})
 
 
-def test_a_defect_is_told_without_its_traceback(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from starlette.testclient import TestClient
-
-    from fallline.lab.app import make_app
-    from fallline.lab.parts import part_routes, runs
+def test_a_defect_is_told_without_its_traceback(
+    page: Callable[..., Any], trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fallline.lab.parts import runs
 
     def broken(lab: Any) -> Any:
         raise ZeroDivisionError("<script>alert(1)</script>")
 
     monkeypatch.setattr(runs, "listed", broken)
-    lab = Lab(runs=[trained])
-    client = TestClient(make_app(lab, part_routes()), base_url="http://localhost", raise_server_exceptions=False)
-    found = client.get(f"/{lab.token}/api/runs")
+    lab = page(trained)
+    found = lab.quietly().get(f"/{lab.lab.token}/api/runs")
     assert found.status_code == 500
     assert found.headers["content-type"] == "application/json"
     assert found.json()["error"].startswith("the lab failed: ZeroDivisionError: ")
