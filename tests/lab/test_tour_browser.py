@@ -72,7 +72,7 @@ class Watched:
 
     def open(self, place: str) -> Page:
         self.page.goto(f"{self.address}#/{place}")
-        self.page.wait_for_selector(".learn .drawing svg")
+        self.page.wait_for_selector(".learn .tour-drawing svg")
         return self.page
 
     def wait_for(self, condition: str, argument: Any = None) -> None:
@@ -91,7 +91,7 @@ def fits(page: Page) -> None:
     """Nothing is wider than the screen, and nothing in a figure reaches beyond it."""
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     outside = page.evaluate(
-        """() => [...document.querySelectorAll('.drawing > svg')].flatMap((svg) => {
+        """() => [...document.querySelectorAll('.tour-drawing > svg')].flatMap((svg) => {
             const box = svg.getBoundingClientRect();
             return [...svg.querySelectorAll('text')].filter((text) => {
                 const own = text.getBoundingClientRect();
@@ -153,10 +153,10 @@ def test_a_choice_and_the_walk_by_hand(watched: Watched) -> None:
     assert "row = 2\n" in (page.locator(".python code").text_content() or "")
     page.locator("#set-stage").fill("0")
     watched.wait_for("() => document.querySelector('.step').textContent.startsWith('1 of 7')")
-    assert page.locator(".drawing text.orange").count() == 0  # nothing flows back yet
+    assert page.locator(".tour-drawing text.orange").count() == 0  # nothing flows back yet
     page.get_by_role("button", name="play").click()
     watched.wait_for("() => document.querySelector('.step').textContent.startsWith('7 of 7')")
-    cells = page.locator(".drawing tbody tr").nth(3).locator("td").all_text_contents()
+    cells = page.locator(".tour-drawing tbody tr").nth(3).locator("td").all_text_contents()
     assert cells == ["0.5", "0"]  # 0.weight[1,1]: its unit is off
 
 
@@ -181,5 +181,5 @@ def test_a_hostile_address_is_inert(watched: Watched) -> None:
     page.goto(f"{watched.address}#/learn/neuron?w=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E")
     page.wait_for_selector(".mistake:not([hidden])")
     assert "tour: w must be a number from -1 to 6" in (page.locator(".mistake").text_content() or "")
-    assert page.locator("img").count() == 0
+    assert page.locator("main img").count() == 0
     watched.wrong = [text for text in watched.wrong if "400" not in text]  # the browser tells of the refused request

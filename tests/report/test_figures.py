@@ -1,6 +1,7 @@
 """Figures from Python: what they show, how they are saved, and what they say when they cannot be."""
 
 import base64
+import re
 import struct
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -141,6 +142,51 @@ def test_the_landscape_is_drawn_over_the_weights_asked_for() -> None:
     assert "2.weight[0,1]" in words
     assert "2.bias[1]" in words
     assert "Too large" in words
+
+
+def test_a_runs_landscape_shows_its_path() -> None:
+    run = trained(epochs=3)  # 15 steps
+    figure = fl.plot_landscape(run, grid=9)
+    words = texts(figure)
+    assert "Where the training went" in words
+    assert "first principal component" in words
+    losses = [fl.replay(run, 0).before.weights, run.network.parameters()]
+    x, y = data()
+    net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2), seed=1)
+    for weights in losses:
+        net.load_parameters(weights)
+        assert f"{fl.evaluate(net, x, y)['loss']:.3g}" in " ".join(words)
+    circles = ElementTree.fromstring(str(figure)).iter(f"{SVG}circle")
+    assert len(list(circles)) == 15  # 16 moments: a ring at the start, dots between, a cross at the end
+    shares = [float(share) for share in re.findall(r"([\d.]+) % and ([\d.]+) %", str(figure))[0]]
+    moments = [np.concatenate([w.ravel() for w in fl.replay(run, k).before.weights.values()]) for k in range(15)]
+    moments.append(np.concatenate([w.ravel() for w in run.network.parameters().values()]))
+    matrix = np.array(moments, dtype=np.float64)
+    variances = np.linalg.svd(matrix - matrix.mean(axis=0), compute_uv=False) ** 2
+    assert shares == pytest.approx(100 * variances[:2] / variances.sum(), abs=0.06)
+
+
+def test_a_runs_landscape_over_two_weights_and_of_a_folder(tmp_path: Path) -> None:
+    x, y = data()
+    run = trained(epochs=2, run_dir=tmp_path / "run")
+    pair = ("2.weight[0,1]", "2.bias[1]")
+    figure = fl.plot_landscape(run, weights=pair, grid=5)
+    assert set(pair) < set(texts(figure))
+    assert "Other weights are held where the training ended." in texts(figure)
+    assert str(fl.plot_landscape(tmp_path / "run", x, y, weights=pair, grid=5)) == str(figure)
+
+
+def test_a_landscape_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(fl.KindError, match="plot_landscape: give a network, a run or a run's folder, found 3"):
+        fl.plot_landscape(3)
+    with pytest.raises(
+        fl.ArgumentError, match="plot_landscape: a network holds no data: give x and y, or give the run"
+    ):
+        fl.plot_landscape(nn.Sequential(nn.Linear(3, 2)))
+    with pytest.raises(fl.RunFolderError, match="plot_landscape: there is no run in"):
+        fl.plot_landscape(tmp_path)
+    with pytest.raises(fl.ArgumentError, match="plot_landscape: grid must be a whole number from 3 to 201, found 2"):
+        fl.plot_landscape(trained(epochs=1), grid=2)
 
 
 def test_a_figure_is_saved_as_svg(tmp_path: Path) -> None:

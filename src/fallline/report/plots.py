@@ -1,14 +1,20 @@
 """`fl.plot_backprop` and `fl.plot_landscape`: pictures of a network's own numbers, for Python and notebooks."""
 
+from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from fallline import optim
+from fallline.errors import ArgumentError, KindError
 from fallline.nn.module import Module
 from fallline.report.backward_flow import backward_picture
 from fallline.report.descent import descent_picture
 from fallline.report.figure import Figure
+from fallline.report.path_figure import path_picture
+from fallline.training.recording import Given
+from fallline.training.replay import replayer_of
+from fallline.training.run import Run
 
 
 def plot_backprop(
@@ -57,9 +63,9 @@ def _rows(x: Any, y: Any) -> tuple[Any, Any]:
 
 
 def plot_landscape(
-    net: Module,
-    x: Any,
-    y: Any,
+    net_or_run: Any,
+    x: Any = None,
+    y: Any = None,
     loss: Any = "cross_entropy",
     *,
     sample_weight: Any = None,
@@ -67,20 +73,23 @@ def plot_landscape(
     steps: int = 20,
     grid: int = 41,
 ) -> Figure:
-    """Draw the loss over two weights as a landscape, and gradient descent on it with three learning rates.
+    """Draw the loss as a landscape: with gradient descent on it, of a network; with the path it took, of a run.
 
-    Every place is computed in float64 and prediction mode, all other weights held still; each descent is really run,
-    on all rows: with a learning rate that is too small, right, and too large. Nothing is changed.
+    Of a network: the loss over two weights, all others held still, in float64 and prediction mode, and three descents
+    on all rows, really run, with a learning rate that is too small, right, and too large. Nothing is changed.
+
+    Of a run: the loss over the plane of the path's two principal components (or over two weights), and the weights of
+    up to 61 moments of the training, by replay.
 
     Args:
-        net: the network.
-        x: inputs (rows, …); of more than 4096 the first 4096 are used, which the picture says.
+        net_or_run: a network, a `Run`, or a run's folder.
+        x: inputs (rows, …): needed for a network and for a folder. Of many rows some are used, which the picture says.
         y: targets.
-        loss: a name, a loss object or a function.
-        sample_weight: (rows,).
-        weights: two weights such as ("2.weight[0,1]", "2.bias[1]"); by default two of the last layer whose valley
-            is neither a round bowl nor a gorge.
-        steps: how many steps each descent makes.
+        loss: of a network, a name, a loss object or a function; a run has its own.
+        sample_weight: (rows,), as for `fit`.
+        weights: two weights such as ("2.weight[0,1]", "2.bias[1]"). By default, of a network, two of the last layer
+            whose valley is neither a round bowl nor a gorge; of a run, the plane.
+        steps: of a network: how many steps each descent makes.
         grid: on how many points a side the landscape is computed.
 
     Returns:
@@ -88,8 +97,17 @@ def plot_landscape(
 
     Raises:
         ArgumentError, ShapeError, KindError: the data do not fit; a weight does not exist; or there is no valley.
+        RunFolderError: there is no such run, or it cannot be replayed.
     """
+    if not isinstance(net_or_run, Module):
+        if not isinstance(net_or_run, Run | str | PathLike):
+            raise KindError(f"plot_landscape: give a network, a run or a run's folder, found {net_or_run!r}")
+        replayer = replayer_of(net_or_run, Given(x, y, sample_weight, None, None, None, (), None), "plot_landscape")
+        return Figure(path_picture(replayer, weights, grid, "plot_landscape"), "Where the training went")
+    if x is None or y is None:
+        raise ArgumentError("plot_landscape: a network holds no data: give x and y, or give the run that trained it")
     svg = descent_picture(
-        net, x, y, loss, sample_weight=sample_weight, weights=weights, steps=steps, grid=grid, call="plot_landscape"
-    )
+        net_or_run, x, y, loss, sample_weight=sample_weight, weights=weights, steps=steps, grid=grid,
+        call="plot_landscape",
+    )  # fmt: skip
     return Figure(svg, "The loss as a landscape, and three descents on it")

@@ -37,7 +37,8 @@ class Watched(nn.Module):
             x = layer(x)
             if number % 2:
                 kept.append(x)
-        return fl.concatenate(kept, axis=1)
+        joined: fl.Tensor = fl.concatenate(kept, axis=1)
+        return joined
 
 
 def _deep(depth: int, activation: str, scale: float) -> Found:

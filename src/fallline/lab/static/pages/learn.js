@@ -15,9 +15,10 @@ export async function mount(main, { api, keep, rest, state, keys }) {
   const tour = await api('tour');
   const at = Math.max(0, tour.findIndex((page) => page.name === rest[0]));
   const page = tour[at];
+  if (rest[0] !== page.name) history.replaceState(null, '', `#/learn/${page.name}`);
   const values = Object.fromEntries(page.controls.filter(({ name }) => state[name] != null).map(({ name }) => [name, state[name]]));
   const figure = h('figure', { class: 'card', 'aria-label': 'Figure' });
-  const drawing = h('div', { class: 'drawing' });
+  const drawing = h('div', { class: 'tour-drawing' });
   const mistake = h('p', { class: 'mistake', role: 'alert', hidden: true });
   const { node: text, printed } = prose(page, values);
   let found = null, wanted = null, busy = false;
@@ -45,12 +46,12 @@ export async function mount(main, { api, keep, rest, state, keys }) {
     busy = false;
   };
   const moved = () => {
-    if (rest[0] === page.name) keep(values);
+    keep(values);
     load();
   };
   figure.append(drawing, mistake, controls(page.controls, values, moved));
   main.replaceChildren(h('article', { class: 'learn' },
-    h('div', { class: 'head' }, contents(tour, at), h('h1', {}, page.title), h('p', { class: 'lead' }, runs(page.lead))),
+    h('div', { class: 'tour-head' }, contents(tour, at), h('h1', {}, page.title), h('p', { class: 'lead' }, runs(page.lead))),
     figure, text, steps(tour, at)));
   const watching = new ResizeObserver(() => draw());
   watching.observe(drawing);

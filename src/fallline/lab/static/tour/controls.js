@@ -53,7 +53,7 @@ function player(one, input, set) {
     set(Number(input.value));
   };
   const button = h('button', {
-    type: 'button', class: 'play',
+    type: 'button', class: 'player',
     onclick: () => {
       if (timer) return stop();
       if (Number(input.value) >= one.high) {

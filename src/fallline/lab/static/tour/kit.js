@@ -95,7 +95,7 @@ export function plot(width, options) {
   const inside = svg('svg', { x: left, y: top, width: right - left, height: bottom - top, viewBox: `${left} ${top} ${right - left} ${bottom - top}` });
   const axes = svg('g', {});
   for (const value of log ? powers(up[0], up[1], 6) : ticks(up[0], up[1], marks)) {
-    axes.append(svg('path', { class: 'grid', d: `M${left} ${y(value)}H${right}` }), words(left - 8, y(value) + 4, tick(value, up, log), 'tick', 'end'));
+    axes.append(svg('path', { class: 'rule', d: `M${left} ${y(value)}H${right}` }), words(left - 8, y(value) + 4, tick(value, up, log), 'tick', 'end'));
   }
   for (const value of logAcross ? powers(across[0], across[1], 8) : whole ? integers(across[0], across[1]) : ticks(across[0], across[1], width < 420 ? 4 : 7)) {
     axes.append(words(x(value), bottom + 18, tick(value, across, logAcross), 'tick'));

@@ -73,7 +73,7 @@ function places(width) {
     return { upright: true, width, height: 470, x: [[46, 52], [width * 0.62, 52]], h: [[46, 196], [width * 0.62, 196]], o: [[width * 0.34, 336]], L: [width * 0.34, 436], share: 0.34 };
   }
   const wide = Math.min(width, 640);
-  return { upright: false, width: wide, height: 382, x: [[36, 74], [36, 262]], h: [[wide * 0.46, 74], [wide * 0.46, 262]], o: [[wide * 0.79, 168]], L: [wide - 30, 168], share: 0.36 };
+  return { upright: false, width: wide, height: 382, x: [[36, 74], [36, 262]], h: [[wide * 0.46, 74], [wide * 0.46, 262]], o: [[wide * 0.79, 168]], L: [wide - 38, 168], share: 0.36 };
 }
 
 /** The network with its values, deltas and slopes, as far as the walk has come. */
