@@ -95,6 +95,8 @@ def _runs(inline: Token) -> list[Any]:
             runs.append(["code", token.content])
         elif token.type in ("text", "softbreak"):
             text = token.content if token.type == "text" else " "
+            if not text:
+                continue  # the parser leaves one behind what is strong
             if not style and runs and isinstance(runs[-1], str):
                 runs[-1] += text
             else:

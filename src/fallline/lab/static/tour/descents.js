@@ -14,10 +14,12 @@ export function batch(found, width) {
   });
   const size = chosen.batch_size === 'all' ? rows : Number(chosen.batch_size);
   const perEpoch = Math.ceil(rows / size);
-  axes.line(chosen.each.map((loss, k) => {
+  const each = chosen.each.map((loss, k) => {
     const [epoch, step] = [Math.floor(k / perEpoch), k % perEpoch];
-    return [epoch * rows + Math.min((step + 1) * size, rows), loss == null ? null : Math.max(loss, 0.011)];
-  }), `${KINDS[chosen.batch_size]} noise`);
+    return [epoch * rows + Math.min((step + 1) * size, rows), loss == null || loss < 0.01 ? null : loss];
+  });
+  if (perEpoch > 30) axes.dots(each, `${KINDS[chosen.batch_size]} ghost`, 1.6);
+  else axes.line(each, `${KINDS[chosen.batch_size]} noise`);
   for (const one of lines) {
     const kind = KINDS[one.batch_size];
     axes.line(one.seen.map((seen, k) => [seen, one.losses[k]]), `${kind} ${one.batch_size === chosen.batch_size ? 'thicker' : 'thick'}`);
