@@ -116,6 +116,58 @@ def test_backpropagation_of_one_row_of_numbers() -> None:
     assert str(one) == str(fl.plot_backprop(net, [row], [target], loss="mse", optimizer=optim.Adam(lr=0.01)))
 
 
+def by_hand() -> nn.Sequential:
+    """The network of docs/backpropagation-and-sgd.md."""
+    net = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1))
+    net.load_parameters({
+        "0.weight": np.array([[0.50, -1.0], [0.25, 0.5]]), "0.bias": np.array([0.0, 0.5]),
+        "2.weight": np.array([[1.0], [2.0]]), "2.bias": np.array([-0.5]),
+    })  # fmt: skip
+    return net
+
+
+def test_one_row_through_a_small_network_is_drawn_unit_by_unit() -> None:
+    """x = (1, 2): a = (1, 0.5), o = 1.5, wanted 1; so dL/do = 1, dL/da = (1, 2), dL/dx = (−1.5, 1.25)."""
+    words = texts(fl.plot_backprop(by_hand(), [1.0, 2.0], [1.0], loss="mse"))
+    begin = words.index("The same row, unit by unit")
+    assert words[begin + 3 :] == [
+        "x", "1.00", "−1.50", "2.00", "1.25", "layer 0, then ReLU", "1.00", "1.00", "0.500", "2.00",
+        "layer 2: output", "1.50", "1.00",
+    ]  # fmt: skip
+    closed = texts(fl.plot_backprop(by_hand(), [3.0, 1.0], [2.0], loss="mse"))
+    assert closed[begin + 3 :] == [  # its second hidden unit is off, so nothing flows back through it
+        "x", "3.00", "−0.750", "1.00", "−0.375", "layer 0, then ReLU", "1.75", "−1.50", "0", "−3.00",
+        "layer 2: output", "1.25", "−1.50",
+    ]  # fmt: skip
+
+
+def test_the_lines_between_units_tell_the_slopes() -> None:
+    """dL/dW₁ = (1·1, 1·2; 2·1, 2·2) and dL/dW₂ = (1·1, 0.5·1): the largest, 4, has the thickest line."""
+    root = ElementTree.fromstring(str(fl.plot_backprop(by_hand(), [1.0, 2.0], [1.0], loss="mse")))
+    tops = [float(text.get("y", "")) for text in root.iter(f"{SVG}text") if "unit by unit" in (text.text or "")]
+    lines = [
+        float(path.get("stroke-width", ""))
+        for path in root.iter(f"{SVG}path")
+        if "s-orange" in path.get("class", "") and float(path.get("d", "M0 0")[1:].split("L")[0].split()[1]) > tops[0]
+    ]
+    assert sorted(lines) == pytest.approx(sorted(0.8 + 4.2 * slope / 4.0 for slope in (1, 2, 2, 4, 1, 0.5)), abs=0.006)
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        nn.Sequential(nn.Linear(3, 11), nn.Linear(11, 2)),
+        nn.Sequential(*(nn.Linear(3, 3) for _ in range(4)), nn.Linear(3, 2)),
+        nn.Sequential(nn.Linear(3, 4), nn.BatchNorm(4), nn.Linear(4, 2)),
+    ],
+    ids=["wide", "deep", "scaled"],
+)
+def test_other_networks_are_drawn_layer_by_layer_only(net: nn.Sequential) -> None:
+    x, y = data()
+    assert "unit by unit" not in str(fl.plot_backprop(net, x[0], y[0]))
+    assert "unit by unit" not in str(fl.plot_backprop(by_hand(), x[:, :2], x[:, 2:], loss="mse"))
+
+
 def test_whole_numbers_in_a_line_are_rows() -> None:
     net = nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 2), seed=0)
     figure = fl.plot_backprop(net, np.array([0, 1, 4]), np.array([0, 1, 1]))

@@ -11,6 +11,7 @@ from fallline.nn.losses import get as get_loss
 from fallline.nn.module import Module
 from fallline.report.layer_flow import Flow, LayerFlow, flow_of
 from fallline.report.svg import Picture, figure, shortened, width_of
+from fallline.report.unit_flow import draw_units, units_height
 from fallline.report.words import count
 from fallline.training.step import check_rows
 
@@ -49,7 +50,8 @@ def backward_picture(
         call: who asks, for errors.
 
     Returns:
-        An SVG document, 900 pixels wide. Of more than six layers the middle ones are left out, which it says.
+        An SVG document, 900 pixels wide. Of more than six layers the middle ones are left out, which it says. One row
+        through at most four dense layers of at most ten units is drawn unit by unit, too.
 
     Raises:
         ArgumentError, ShapeError, KindError: the data do not fit the network or the loss.
@@ -76,7 +78,8 @@ def _draw(flow: Flow, rule: optim.Optimizer, loss_name: str) -> str:
     columns = _columns(_together(flow.layers))
     card = NARROW_HEIGHT if columns[0].width < NARROW else CARD_HEIGHT
     legend = CARD_TOP + card + 28
-    height = legend + LEGEND_HEIGHT + 24
+    units = legend + LEGEND_HEIGHT + 24
+    height = units + (units_height(flow.units) if flow.units else 0)
     picture = Picture("backward", WIDTH, height, "Backpropagation through every layer", _description(flow))
     picture.rect(0, 0, WIDTH, height, fill="paper", radius=10)
     picture.text(EDGE, 36, "Backpropagation: from the loss back to every weight", size=19, bold=True)
@@ -89,6 +92,8 @@ def _draw(flow: Flow, rule: optim.Optimizer, loss_name: str) -> str:
     _forward(picture, flow, columns)
     _backward(picture, flow, columns)
     _legend(picture, flow, rule, legend)
+    if flow.units:
+        draw_units(picture, flow.units, units)
     return picture.svg()
 
 
@@ -142,7 +147,7 @@ def _ends(picture: Picture, flow: Flow, loss_name: str) -> None:
     centre = x + (END - 16) / 2
     picture.text(centre, middle - 14, "loss L", size=13, bold=True, anchor="middle")
     loss = figure(flow.loss, 4)
-    size = 15.0 if width_of(loss, 15) < END - 22 else 11.5
+    size = 15.0 if width_of(loss, 16.5) < END - 22 else 11.5
     picture.text(centre, middle + 6, loss, size=size, bold=True, anchor="middle")
     picture.text(centre, middle + 24, shortened(loss_name, END - 18, 10), colour="muted", size=10, anchor="middle")
 
