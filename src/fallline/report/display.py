@@ -1,9 +1,10 @@
 """Runs and networks as small tables for notebooks: no script, and every text from outside made harmless."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from fallline.nn.module import Module, Parameter
+from fallline.ir.types import product
+from fallline.nn.module import Buffer, Module, Parameter
 from fallline.report.markup import shown, text
 from fallline.report.svg import figure
 from fallline.report.words import count, duration, metric_name
@@ -20,11 +21,7 @@ def network_table(net: Module) -> str:
 
     Of more than sixty layers the first sixty are shown, and the table says so.
     """
-    rows = [
-        (name or "(itself)", _layer(module), _shapes(module, Parameter), _size(module, Parameter))
-        for name, module in net.named_modules().items()
-        if _own(module, Parameter) or not any(isinstance(part, Module) for _, part in module.children())
-    ]
+    rows = [row for name, module in net.named_modules().items() for row in _rows(name, module)]
     kept = _size_of(net.named_buffers().values())
     total = f"{count(_size_of(net.named_parameters().values()), 'weight')} in {count(len(rows), 'layer')}"
     also = f", and {count(kept, 'number')} kept beside them" if kept else ""
@@ -64,26 +61,28 @@ def _layer(module: Module) -> str:
     return f"{type(module).__name__}({inside})" if inside else type(module).__name__
 
 
-def _own(module: Module, kind: type) -> list[tuple[str, Any]]:
-    return [(name, part) for name, part in module.children() if isinstance(part, kind)]
+def _rows(name: str, module: Module) -> list[tuple[str, str, str, int]]:
+    """A module's row; a network from a file, whose parameters keep their dotted names, has one for each layer."""
+    layers: dict[str, dict[str, Parameter]] = {}
+    for part_name, part in module.children():
+        if isinstance(part, Parameter):
+            prefix, _, last = part_name.rpartition(".")
+            layers.setdefault(prefix, {})[last] = part
+    if not layers and not any(isinstance(part, Module) for _, part in module.children()):
+        layers[""] = {}
+    return [
+        (prefix or name or "(itself)", "" if prefix else _layer(module), _shapes(parts), _size_of(parts.values()))
+        for prefix, parts in layers.items()
+    ]
 
 
-def _shapes(module: Module, kind: type) -> str:
-    return ", ".join(f"{name} {'×'.join(map(str, part.shape)) or '1'}" for name, part in _own(module, kind))
+def _shapes(parts: Mapping[str, Parameter]) -> str:
+    return ", ".join(f"{name} {'×'.join(map(str, part.shape)) or '1'}" for name, part in parts.items())
 
 
-def _size(module: Module, kind: type) -> int:
-    return _size_of([part for _, part in _own(module, kind)])
-
-
-def _size_of(leaves: Any) -> int:
-    total = 0
-    for leaf in leaves:
-        size = 1
-        for length in leaf.shape:
-            size *= int(length)
-        total += size
-    return total
+def _size_of(leaves: Iterable[Parameter | Buffer]) -> int:
+    sizes = [product(leaf.shape) for leaf in leaves]
+    return sum(size for size in sizes if isinstance(size, int))  # which those of weights always are
 
 
 def _table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0) -> str:

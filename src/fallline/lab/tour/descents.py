@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 import fallline as fl
 from fallline import nn, optim
 from fallline.data.samples import load_sample
+from fallline.insight.landscape import Ground, WeightPlane, compute
 from fallline.lab.tour.controls import Choice, Experiment, Found, Slider, finite
+from fallline.nn.losses import get as get_loss
 from fallline.report.contours import outlines
 from fallline.training.callbacks import Callback
+from fallline.training.step import check_rows
 
 Array = NDArray[Any]
 EPOCHS, STEPS = 10, 60
@@ -20,7 +23,7 @@ SIZES = {"1": "1", "4": "4", "16": "16", "50": "50", "all": "all 150"}
 FEATURES = np.array([[1.0, 0.3], [-1.0, 0.2], [0.5, -0.4], [-0.5, -0.1], [1.5, 0.1], [-1.5, -0.1]])
 ANSWERS = np.array([[1.3], [-0.8], [0.1], [-0.6], [1.6], [-1.6]])
 START = (-2.2, -2.6)
-ACROSS, UP = np.linspace(-3.0, 3.4, 65), np.linspace(-4.0, 4.0, 65)
+ACROSS, UP = np.linspace(-3.0, 3.4, 41), np.linspace(-4.0, 4.0, 41)
 
 
 @cache
@@ -90,9 +93,10 @@ def _walk(rule: optim.Optimizer) -> dict[str, Any]:
 @cache
 def _valley() -> dict[str, Any]:
     """The loss over the two weights as outlines of equal height, from high to low."""
-    grid = [(a, b) for b in UP for a in ACROSS]
-    outputs = FEATURES @ np.array(grid).T  # (rows, points): the network of one product, at every place
-    heights = ((outputs - ANSWERS) ** 2).mean(axis=0).reshape(len(UP), len(ACROSS))
+    net = _two_weights(*START)
+    rows = check_rows(net, FEATURES, ANSWERS, get_loss("mse"), None, net.dtype, "tour")
+    plane = WeightPlane(net.parameters(), (("0.weight", (0, 0)), ("0.weight", (1, 0))))
+    heights = compute(Ground.of_network(net, rows, "mse"), plane, ACROSS, UP).surface
     low, high = float(heights.min()), float(heights.max())
     levels = [low + (high - low) * (k / 12) ** 2.5 for k in range(1, 12)]
     step = (float(ACROSS[1] - ACROSS[0]), float(UP[1] - UP[0]))

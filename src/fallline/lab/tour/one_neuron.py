@@ -77,6 +77,7 @@ def _rate(lr: float) -> Found:
         places.append(w)
         losses.append(loss)
         w = _stepped(w, slope, lr)
+    # the slope of the slope, which is the same everywhere on a parabola
     curvature = float(fl.grad(lambda v: fl.sum((v * HOURS - CONES) * HOURS) * (2.0 / len(HOURS)))(np.float64(0.0)))
     return {
         **_valley(), "walk": finite(places), "losses": finite(losses), "limit": 2.0 / curvature, "lr": lr,
