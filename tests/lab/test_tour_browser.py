@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from fallline.lab.app import make_app
 from fallline.lab.parts.tour import routes
 from fallline.lab.place import Lab
 from fallline.lab.tour.experiments import EXPERIMENTS
 from fallline.lab.tour.text import tour_pages
+
+playwright = pytest.importorskip("playwright.sync_api", reason="drives a browser")
+uvicorn = pytest.importorskip("uvicorn", reason="the lab needs fallline[lab]")
 
 KEPT = Path(__file__).resolve().parent.parent.parent / "build" / "screenshots"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -41,13 +42,13 @@ def address() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser() -> Iterator[Any]:
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found is None:
         pytest.skip(f"needs a browser to look at the tour with: one of {', '.join(BROWSERS)}")
     KEPT.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield started
         started.close()
 
@@ -55,8 +56,8 @@ def browser() -> Iterator[Browser]:
 class Watched:
     """A page of a browser, and all that went wrong on it."""
 
-    def __init__(self, context: BrowserContext, address: str) -> None:
-        self.page: Page = context.new_page()
+    def __init__(self, context: Any, address: str) -> None:
+        self.page: Any = context.new_page()
         self.page.set_default_timeout(10_000)
         self.address = address
         self.wrong: list[str] = []
@@ -70,7 +71,7 @@ class Watched:
         if not url.startswith(self.address):
             self.wrong.append(f"asked {url}")
 
-    def open(self, place: str) -> Page:
+    def open(self, place: str) -> Any:
         self.page.goto(f"{self.address}#/{place}")
         self.page.wait_for_selector(".learn .tour-drawing svg")
         return self.page
@@ -80,14 +81,14 @@ class Watched:
 
 
 @pytest.fixture
-def watched(browser: Browser, address: str) -> Iterator[Watched]:
+def watched(browser: Any, address: str) -> Iterator[Watched]:
     with browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce") as context:
         seen = Watched(context, address)
         yield seen
         assert seen.wrong == []
 
 
-def fits(page: Page) -> None:
+def fits(page: Any) -> None:
     """Nothing is wider than the screen, and nothing in a figure reaches beyond it."""
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     outside = page.evaluate(
@@ -105,7 +106,7 @@ def fits(page: Page) -> None:
 @pytest.mark.parametrize(
     ("kind", "width", "dark"), [("light", 1280, False), ("dark", 1280, True), ("phone", 390, False)]
 )
-def test_every_page_opens(browser: Browser, address: str, kind: str, width: int, dark: bool) -> None:
+def test_every_page_opens(browser: Any, address: str, kind: str, width: int, dark: bool) -> None:
     scheme: Any = "dark" if dark else "light"
     with browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme) as context:
         seen = Watched(context, address)

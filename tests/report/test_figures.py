@@ -141,6 +141,19 @@ def test_one_row_through_a_small_network_is_drawn_unit_by_unit() -> None:
     ]  # fmt: skip
 
 
+def test_what_is_no_longer_x_is_not_called_x() -> None:
+    class Doubled(nn.Module):
+        def __init__(self) -> None:
+            self.inner = nn.Linear(2, 1)
+
+        def __call__(self, x: fl.Tensor) -> fl.Tensor:
+            return self.inner(x * 2.0)
+
+    words = texts(fl.plot_backprop(Doubled(), [1.0, 4.0], [1.0], loss="mse"))
+    begin = words.index("The same row, unit by unit")
+    assert words[begin + 3 :][:2] == ["into layer inner", "2.00"]
+
+
 def test_the_lines_between_units_tell_the_slopes() -> None:
     """dL/dW₁ = (1·1, 1·2; 2·1, 2·2) and dL/dW₂ = (1·1, 0.5·1): the largest, 4, has the thickest line."""
     root = ElementTree.fromstring(str(fl.plot_backprop(by_hand(), [1.0, 2.0], [1.0], loss="mse")))

@@ -144,9 +144,12 @@ def _units(layers: Sequence[LayerFlow], groups: Sequence["_Group"], values: dict
     for group, before in zip(groups, [None, *layers], strict=False):
         weights = [values[f"d {name}"] for name in group.parameters if values[f"d {name}"].ndim == 2]
         come_in, back = values.get(f"in {group.name}"), values.get(f"back {group.name}")
-        if len(weights) != 1 or come_in is None or back is None or come_in.shape != (1, len(weights[0])):
+        if group.come_in is None or come_in is None or back is None:
             return ()
-        found.append(Units("x" if before is None else _given_by(before), come_in[0], back[0], weights[0]))
+        if len(weights) != 1 or come_in.shape != (1, len(weights[0])):
+            return ()
+        name = _given_by(before) if before else f"into layer {group.name}" if group.come_in.inputs else "x"
+        found.append(Units(name, come_in[0], back[0], weights[0]))
     outputs = values[OUTPUTS]
     if not found or outputs.shape != (1, weights[0].shape[1]):
         return ()
