@@ -15,8 +15,14 @@ BUCKETS = 80
 """Into how many pieces many steps are put together: of each the lowest, the mean and the highest loss."""
 
 
-def history_charts(history: Mapping[str, Sequence[float]], best_epoch: int | None) -> list[Chart]:
-    """One chart for the losses, one for each metric with training and validation together, one for the rate."""
+def history_charts(history: Mapping[str, Sequence[float]], best_epoch: int | None, mark: str = "curve") -> list[Chart]:
+    """One chart for the losses, one for each metric with training and validation together, one for the rate.
+
+    Args:
+        history: numbers of each epoch by name.
+        best_epoch: from 0; the epoch whose weights were kept, or None.
+        mark: prefix of the ids inside.
+    """
     epochs = max((len(values) for values in history.values()), default=0)
     charts: dict[str, dict[str, Sequence[float]]] = {}
     for name, values in history.items():
@@ -31,7 +37,7 @@ def history_charts(history: Mapping[str, Sequence[float]], best_epoch: int | Non
     order = [*charts.items(), *([("learning_rate", rate)] if rate is not None else [])]
     return [
         curve_chart(
-            f"curve-{number}", _title(metric, curves), curves, best_epoch, logarithmic=metric == "loss",
+            f"{mark}-{number}", _title(metric, curves), curves, best_epoch, logarithmic=metric == "loss",
             percent=metric in ("accuracy", "balanced_accuracy"),
         )
         for number, (metric, curves) in enumerate(order)

@@ -18,7 +18,7 @@ export async function mount(main, { api, keep, rest, state, keys }) {
   if (rest[0] !== page.name) history.replaceState(null, '', `#/learn/${page.name}`);
   const values = Object.fromEntries(page.controls.filter(({ name }) => state[name] != null).map(({ name }) => [name, state[name]]));
   const figure = h('figure', { class: 'card', 'aria-label': 'Figure' });
-  const drawing = h('div', { class: 'tour-drawing' });
+  const drawing = h('div', { class: 'tour-drawing' }, h('p', { class: 'muted' }, 'The engine is computing …'));
   const mistake = h('p', { class: 'mistake', role: 'alert', hidden: true });
   const { node: text, printed } = prose(page, values);
   let found = null, wanted = null, busy = false;
