@@ -60,11 +60,13 @@ if TYPE_CHECKING:
         where,
     )
     from fallline.ops.tensor import Tensor
+    from fallline.report.plots import plot_backprop, plot_landscape
     from fallline.tables.model import load
     from fallline.training.callbacks import Callback
     from fallline.training.evaluate import evaluate
     from fallline.training.fit import fit
     from fallline.training.gradient_check import check_gradients
+    from fallline.training.observers import Observer
     from fallline.training.plan import plan
     from fallline.training.replay import replay
     from fallline.training.resume import resume
@@ -84,11 +86,13 @@ _ROOMS = {
     "max maximum mean minimum one_hot relu reshape sigmoid sign softmax softplus sqrt stack stop_gradient sum take "
     "tanh transpose where",
     "ops.tensor": "Tensor",
+    "report.plots": "plot_backprop plot_landscape",
     "tables.model": "load",
     "training.callbacks": "Callback",
     "training.evaluate": "evaluate",
     "training.fit": "fit",
     "training.gradient_check": "check_gradients",
+    "training.observers": "Observer",
     "training.plan": "plan",
     "training.replay": "replay",
     "training.resume": "resume",
@@ -107,6 +111,7 @@ __all__ = [
     "KindError",
     "MissingExtraError",
     "ModelFileError",
+    "Observer",
     "Run",
     "RunFolderError",
     "ShapeError",
@@ -141,6 +146,8 @@ __all__ = [
     "one_hot",
     "optim",
     "plan",
+    "plot_backprop",
+    "plot_landscape",
     "profile",
     "relu",
     "replay",

@@ -8,10 +8,10 @@ import pytest
 
 import fallline as fl
 from fallline import nn
+from fallline.insight.descent_run import Descent, descend
+from fallline.insight.plane import Plane, walk
 from fallline.nn.losses import get
 from fallline.report.descent import descent_picture
-from fallline.report.descent_run import Descent, descend
-from fallline.report.plane import Plane, walk
 from fallline.training.step import check_rows
 
 A, B = ("0.weight", (0, 0)), ("0.bias", (0,))

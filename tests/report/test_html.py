@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fallline as fl
-from fallline.report.curves import curve_picture, scatter_picture
+from fallline.report.curves import curve_chart, scatter_picture
 from fallline.report.html import write_page
 from fallline.report.markup import (
     Markup,
@@ -54,7 +54,7 @@ def test_names_from_the_data_are_text(tmp_path: Path, read: Callable[[Path], Any
         items([evil]),
         folded(evil, "<p></p>"),
         commands({evil: evil}),
-        figures([curve_picture("c", evil, {evil: [1.0, 2.0], "b": [1.0, 2.0]})]),
+        figures([curve_chart("c", evil, {evil: [1.0, 2.0], "b": [1.0, 2.0]}).svg()]),
     ]
     path = tmp_path / "report.html"
     write_page(path, title=evil, header="", sections=[Section("s", evil, content, evil)] * 1, footer=evil)
@@ -107,7 +107,7 @@ def test_a_missing_folder_is_said(tmp_path: Path) -> None:
 
 
 def test_curves_with_gaps_and_lone_points_are_drawn() -> None:
-    svg = curve_picture("c", "Loss", {"training": [1.0, float("nan"), float("inf"), 0.5, 0.4], "other": [2.0]})
+    svg = curve_chart("c", "Loss", {"training": [1.0, float("nan"), float("inf"), 0.5, 0.4], "other": [2.0]}).svg()
     assert svg.count("<circle") == 2  # the lone first point of each
     assert "NaN" not in svg.partition("</desc>")[2]
     assert "nan" not in svg.partition("</desc>")[2]
@@ -116,20 +116,20 @@ def test_curves_with_gaps_and_lone_points_are_drawn() -> None:
 def test_the_kept_epoch_is_marked_where_there_is_room() -> None:
     falling = [1.0 / (k + 1) for k in range(40)]
     for curve in (falling, falling[::-1]):
-        svg = curve_picture("c", "Loss", {"training": curve}, best_epoch=35)
+        svg = curve_chart("c", "Loss", {"training": curve}, best_epoch=35).svg()
         assert ">kept: epoch 36</text>" in svg
-    assert "kept" not in curve_picture("c", "Loss", {"training": falling}, best_epoch=99)
+    assert "kept" not in curve_chart("c", "Loss", {"training": falling}, best_epoch=99).svg()
 
 
 def test_steep_losses_are_drawn_by_factors() -> None:
-    svg = curve_picture("c", "Loss", {"training": [1000.0, 10.0, 0.1]}, logarithmic=True)
+    svg = curve_chart("c", "Loss", {"training": [1000.0, 10.0, 0.1]}, logarithmic=True).svg()
     assert all(f">{tick}</text>" in svg for tick in ("0.1", "1", "10", "100", "1000"))
-    flat = curve_picture("c", "Loss", {"training": [2.0, 1.0]}, logarithmic=True)
+    flat = curve_chart("c", "Loss", {"training": [2.0, 1.0]}, logarithmic=True).svg()
     assert ">1.5</text>" in flat or ">1.6</text>" in flat
 
 
 def test_long_trainings_are_thinned_with_their_last_epoch() -> None:
-    svg = curve_picture("c", "Loss", {"training": list(range(10_000))})
+    svg = curve_chart("c", "Loss", {"training": list(range(10_000))}).svg()
     line = next(part for part in svg.split('d="M')[1:] if part.count("L") > 10)
     assert line.partition('"')[0].count("L") < 420
     assert ">10k</text>" in svg

@@ -52,7 +52,7 @@ def _fraction_or_file(context: Any, parameter: Any, text: str) -> float | str:
     return share
 
 
-WITH_RESUME = ("data", "resume", "branch", "step", "threads", "quiet", "as_json", "profile")
+WITH_RESUME = ("data", "resume", "branch", "step", "threads", "quiet", "as_json", "profile", "lab", "observe")
 WITH_BRANCH = ("lr", "epochs", "schedule", "patience")
 
 
@@ -78,8 +78,8 @@ def _require_fitting(data: str | None, resume: str | None, branch: Path | None, 
     if names:
         raise click.UsageError(
             f"--resume takes data and settings from the run, so {names[0]} cannot be given beside it; only --threads, "
-            "--quiet, --json and --profile can, and with --branch NEW also --step, --lr, --epochs, --schedule and "
-            "--patience"
+            "--quiet, --json, --profile, --lab and --observe can, and with --branch NEW also --step, --lr, --epochs, "
+            "--schedule and --patience"
         )
     if step is not None and branch is None:
         raise click.UsageError("--step is where a new run branches off; give its folder, too: --branch NEW")
@@ -131,6 +131,10 @@ def _require_fitting(data: str | None, resume: str | None, branch: Path | None, 
 )  # fmt: skip
 @click.option("--step", type=click.IntRange(min=0), help="With --branch: leave the run after so many steps.")
 @click.option("--profile", is_flag=True, help="Show what each kernel of a step takes, after training.")
+@click.option("--lab", is_flag=True, help="Show the training on a page, live; its address is printed.")
+@click.option(
+    "--observe", is_flag=True, help="Note norms and spreads for the lab, in 2 % of the time; --lab does, too."
+)
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON and nothing else.")
 def train(data: str | None, resume: str | None, branch: Path | None, step: int | None, **given: Any) -> int:
@@ -152,7 +156,7 @@ def train(data: str | None, resume: str | None, branch: Path | None, step: int |
         job = TrainJob.resumed(resume, given)
     else:
         job = TrainJob.branched(resume, branch, step, given, [name for name in WITH_BRANCH if given[name] is not None])
-    result = job.run()
+    result = job.run_with_lab() if given["lab"] else job.run()
     if given["as_json"]:
         click.echo(json.dumps(job.summary(result)))
     return job.exit_code(result)

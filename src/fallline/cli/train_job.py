@@ -1,10 +1,13 @@
 """What `fallline train` does and shows, step by step."""
 
+import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 
 from fallline.cli import show, train_text
@@ -26,6 +29,8 @@ from fallline.tables.train import (
     train_table,
     training_loss,
 )
+from fallline.training.callbacks import Callback
+from fallline.training.observers import Observer
 from fallline.training.plan import Plan
 from fallline.training.progress import ProgressView, Silent, Terminal
 from fallline.training.run_folder import RUN, SELECTION, START
@@ -39,6 +44,7 @@ STOPPED = {
     "interrupted": "you interrupted it",
 }
 
+RUNS = "runs"
 USUAL = (("task", "auto"), ("validation", 0.2), ("target_scale", "auto"), ("seed", 0), ("shards", 1))
 
 
@@ -63,7 +69,7 @@ class TrainJob:
         stored = StoredRun(place, "train --resume")
         stored.require_contract()
         data, known = given_of_run(stored)
-        shown = {name: given[name] for name in ("quiet", "as_json", "profile")}
+        shown = {name: given[name] for name in ("quiet", "as_json", "profile", "lab", "observe")}
         threads = given["threads"] or known["threads"]
         return cls(data, {**known, **shown, "threads": threads, "out": stored.path}, stored)
 
@@ -81,6 +87,21 @@ class TrainJob:
         after = [] if step is None else ["--step", str(step)]
         job.command = show.command("train", "--resume", folder, "--branch", str(new), *after, *words)
         return job
+
+    def run_with_lab(self) -> TableRun:
+        """The same with the lab beside it, which stays after the training until Ctrl-C where somebody reads of it."""
+        from fallline.cli.train_lab import LabBeside
+
+        with LabBeside(self.folder.parent if self.folder.parent.name == RUNS else self.folder) as lab:
+            if self.silent:
+                click.echo(lab.address, err=True)
+            show.print_listing(self.console, [("lab", lab.address)])
+            result = self.run()
+            if not self.silent and result.run.signal is None:
+                show.print_listing(self.console, [("lab", "the page stays open until Ctrl-C")])
+                with suppress(KeyboardInterrupt):
+                    lab.wait()
+        return result
 
     def run(self) -> TableRun:
         """Read, decide, train, score, report."""
@@ -112,7 +133,7 @@ class TrainJob:
         about = self._about(prepared) if known is None else dict(known)
         result = train_table(
             prepared, options, folder=self.place, about=about, progress=self._view(), again=self.again,
-            branch=self._changes(prepared),
+            branch=self._changes(prepared), callbacks=self._watchers(),
         )  # fmt: skip
         if self.place != self.folder and result.run.stopped in WHOLE:
             result = self._on_all_rows(result, options)
@@ -127,8 +148,14 @@ class TrainJob:
         self.place = self.folder
         self.planned = plan_table(prepared, options)
         about = self._about(prepared)
-        result = train_table(prepared, options, folder=self.folder, about=about, progress=self._view())
+        result = train_table(
+            prepared, options, folder=self.folder, about=about, progress=self._view(), callbacks=self._watchers()
+        )
         return replace(result, seconds=first.seconds + result.seconds)
+
+    def _watchers(self) -> tuple[Callback, ...]:
+        """Who looks at a training for the lab."""
+        return (Observer(),) if self.given.get("lab") or self.given.get("observe") else ()
 
     def _view(self) -> ProgressView:
         """What is seen of a training in progress."""
@@ -157,8 +184,8 @@ class TrainJob:
 
     def exit_code(self, result: TableRun) -> int:
         """0; 128 + the signal's number when interrupted; 2 when the loss became NaN."""
-        if result.run.signal is not None:
-            return 128 + result.run.signal
+        if result.run.stopped == "interrupted":
+            return 128 + (result.run.signal or signal.SIGINT)  # no signal: somebody asked for it in the lab
         return 2 if result.run.stopped == "nan" else 0
 
     def summary(self, result: TableRun) -> dict[str, Any]:
@@ -237,7 +264,7 @@ class TrainJob:
             return Path(self.given["out"])
         stem = Path(self.data).name.split(".")[0] or "run"
         number = 1
-        while (folder := Path("runs") / f"{stem}-{number}").exists():
+        while (folder := Path(RUNS) / f"{stem}-{number}").exists():
             number += 1
         return folder
 
@@ -329,7 +356,8 @@ def _words(data: str, given: Mapping[str, Any]) -> list[str]:
     words = [data]
     for key, value in given.items():
         option = f"--{names.get(key, key).replace('_', '-')}"
-        if key in ("quiet", "as_json", "profile", "out") or value is None or (value is False and key != "refit"):
+        hidden = ("quiet", "as_json", "profile", "lab", "observe", "out")
+        if key in hidden or value is None or (value is False and key != "refit"):
             continue
         if key == "refit":
             words.append(option if value else "--no-refit")

@@ -84,6 +84,11 @@ class Module:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.describe()})"
 
+    def _repr_html_(self) -> str:
+        from fallline.report.display import network_table  # a convenience that points upwards
+
+        return network_table(self)
+
     def describe(self) -> str:
         """The arguments as `repr` shows them."""
         return ", ".join(f"{name}={part!r}" for name, part in self.children() if isinstance(part, Module))

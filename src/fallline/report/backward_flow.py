@@ -10,7 +10,9 @@ from fallline.errors import KindError
 from fallline.nn.losses import get as get_loss
 from fallline.nn.module import Module
 from fallline.report.layer_flow import Flow, LayerFlow, flow_of
-from fallline.report.svg import Picture, figure, shortened
+from fallline.report.svg import Picture, figure, shortened, width_of
+from fallline.report.unit_flow import draw_units, units_height
+from fallline.report.words import count
 from fallline.training.step import check_rows
 
 WIDTH = 900
@@ -29,6 +31,7 @@ def backward_picture(
     optimizer: optim.Optimizer | None = None,
     sample_weight: Any = None,
     training: bool = False,
+    call: str = "backward_picture",
 ) -> str:
     """The backward flow of dL/dw through every layer with its numbers, as SVG.
 
@@ -44,18 +47,20 @@ def backward_picture(
         optimizer: whose step is shown; plain SGD(lr=0.1) if not given.
         sample_weight: (rows,).
         training: trace the network as in training (Dropout acts, BatchNorm uses these rows) or for prediction.
+        call: who asks, for errors.
 
     Returns:
-        An SVG document, 900 pixels wide. Of more than six layers the middle ones are left out, which it says.
+        An SVG document, 900 pixels wide. Of more than six layers the middle ones are left out, which it says. One row
+        through at most four dense layers of at most ten units is drawn unit by unit, too.
 
     Raises:
         ArgumentError, ShapeError, KindError: the data do not fit the network or the loss.
     """
     rule = optim.SGD(lr=0.1) if optimizer is None else optimizer
     if not isinstance(rule, optim.Optimizer):
-        raise KindError(f"backward_picture: optimizer must be an object of fallline.optim, found {optimizer!r}")
+        raise KindError(f"{call}: optimizer must be an object of fallline.optim, found {optimizer!r}")
     chosen = get_loss(loss)
-    rows = check_rows(net, x, y, chosen, sample_weight, net.dtype, "backward_picture")
+    rows = check_rows(net, x, y, chosen, sample_weight, net.dtype, call)
     return _draw(flow_of(net, rows, chosen, rule, training), rule, getattr(chosen, "name", "") or "loss")
 
 
@@ -73,11 +78,12 @@ def _draw(flow: Flow, rule: optim.Optimizer, loss_name: str) -> str:
     columns = _columns(_together(flow.layers))
     card = NARROW_HEIGHT if columns[0].width < NARROW else CARD_HEIGHT
     legend = CARD_TOP + card + 28
-    height = legend + LEGEND_HEIGHT + 24
+    units = legend + LEGEND_HEIGHT + 24
+    height = units + (units_height(flow.units) if flow.units else 0)
     picture = Picture("backward", WIDTH, height, "Backpropagation through every layer", _description(flow))
     picture.rect(0, 0, WIDTH, height, fill="paper", radius=10)
     picture.text(EDGE, 36, "Backpropagation: from the loss back to every weight", size=19, bold=True)
-    told = f"One pass over {flow.rows:,} rows: forwards to the loss, then backwards to dL/dw."
+    told = f"One pass over {count(flow.rows, 'row')}: forwards to the loss, then backwards to dL/dw."
     picture.text(EDGE, 57, f"{told} ‖g‖ is the length of a gradient, √Σg².", colour="muted")
     _ends(picture, flow, loss_name)
     for column in columns:
@@ -86,6 +92,8 @@ def _draw(flow: Flow, rule: optim.Optimizer, loss_name: str) -> str:
     _forward(picture, flow, columns)
     _backward(picture, flow, columns)
     _legend(picture, flow, rule, legend)
+    if flow.units:
+        draw_units(picture, flow.units, units)
     return picture.svg()
 
 
@@ -96,9 +104,9 @@ def _description(flow: Flow) -> str:
         for layer in flow.layers
     )
     return (
-        f"The loss of {flow.rows:,} rows is {figure(flow.loss, 4)}. Backwards from it, the mean |dL/d output| is "
-        f"{figure(flow.size_back)}. {layers} Gradient descent changes {flow.example} from {figure(flow.before, 4)} to "
-        f"{figure(flow.after, 4)}."
+        f"The loss of {count(flow.rows, 'row')} is {figure(flow.loss, 4)}. Backwards from it, the mean "
+        f"|dL/d output| is {figure(flow.size_back)}. {layers} Gradient descent changes {flow.example} from "
+        f"{figure(flow.before, 4)} to {figure(flow.after, 4)}."
     )
 
 
@@ -131,13 +139,16 @@ def _ends(picture: Picture, flow: Flow, loss_name: str) -> None:
     x, middle = EDGE, BOX_TOP + BOX_HEIGHT / 2
     picture.rect(x, BOX_TOP, END - 16, BOX_HEIGHT, fill="panel", stroke="hair", radius=8)
     picture.text(x + (END - 16) / 2, middle - 4, "x", size=15, bold=True, anchor="middle")
-    numbers = f"{flow.inputs:,} number{'s' if flow.inputs != 1 else ''}"
-    picture.text(x + (END - 16) / 2, middle + 14, numbers, colour="muted", size=11, anchor="middle")
+    picture.text(
+        x + (END - 16) / 2, middle + 14, count(flow.inputs, "number"), colour="muted", size=11, anchor="middle"
+    )
     x = WIDTH - EDGE - END + 16
     picture.rect(x, BOX_TOP, END - 16, BOX_HEIGHT, fill="panel", stroke="ink", radius=8)
     centre = x + (END - 16) / 2
     picture.text(centre, middle - 14, "loss L", size=13, bold=True, anchor="middle")
-    picture.text(centre, middle + 6, figure(flow.loss, 4), size=15, bold=True, anchor="middle")
+    loss = figure(flow.loss, 4)
+    size = 15.0 if width_of(loss, 16.5) < END - 22 else 11.5
+    picture.text(centre, middle + 6, loss, size=size, bold=True, anchor="middle")
     picture.text(centre, middle + 24, shortened(loss_name, END - 18, 10), colour="muted", size=10, anchor="middle")
 
 
@@ -221,8 +232,7 @@ def _forward(picture: Picture, flow: Flow, columns: Sequence[_Column]) -> None:
         picture.arrow(stops[k] + 6, FORWARD, stops[k + 1] - 6, FORWARD, colour="blue", width=1.8, head=7)
         if number is None or size is None:
             continue
-        count = f"{number:,} number{'s' if number != 1 else ''}"
-        picture.text(middle, FORWARD - 24, count, colour="muted", size=10.5, anchor="middle")
+        picture.text(middle, FORWARD - 24, count(number, "number"), colour="muted", size=10.5, anchor="middle")
         picture.text(middle, FORWARD - 9, f"|a| {figure(size)}", size=11.5, anchor="middle")
     picture.text(WIDTH - EDGE, 88, "|a|: mean size", colour="muted", size=11, anchor="end")
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from fallline.report.axes import LogScale, Scale, tick_text
-from fallline.report.svg import Picture, shortened, width_of
+from fallline.report.svg import Picture, number, shortened, width_of
 
 WIDTH, HEIGHT = 330.0, 282.0
 LEFT, RIGHT, BOTTOM = 54.0, 22.0, 44.0
@@ -86,6 +86,14 @@ class Chart:
             elif part:
                 self.picture.circle(*part[0], 3, fill=colour)
             part = []
+
+    def band(self, points: Sequence[tuple[float, float, float]], colour: str) -> None:
+        """The area from low to high at each x, without the points where one of them is not finite."""
+        whole = [(x, low, high) for x, low, high in points if math.isfinite(low + high)]
+        outline = [self.place(x, high) for x, _, high in whole] + [self.place(x, low) for x, low, _ in reversed(whole)]
+        if outline:
+            data = "L".join(f"{number(x)} {number(y)}" for x, y in outline)
+            self.picture.path(f"M{data}Z", fill=colour)
 
     def whisker(self, x: float, low: float, high: float, colour: str) -> None:
         """An upright error bar."""

@@ -1,20 +1,18 @@
 """How the training went, what the network is and costs, and how all of it is done again."""
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
-from fallline.report.curves import curve_picture
 from fallline.report.headline import STOPPED
+from fallline.report.history_charts import history_charts
 from fallline.report.markup import Section, commands, definitions, figures, folded, paragraph, table
-from fallline.report.words import count, duration, metric_name, percent
+from fallline.report.words import count, duration, percent
 from fallline.tables.selection import Selection
 from fallline.tables.train import TableRun, predicted_seconds
 from fallline.training.plan import Plan
 from fallline.training.run import Run
 
-_OF_TRAINING, _OF_VALIDATION = "train_", "validation_"
 MOST_KERNELS = 12
 
 
@@ -26,40 +24,11 @@ def training_section(run: Run, selection: Selection | None) -> Section:
     told = (
         f"{count(run.epochs, 'epoch')} in {duration(run.seconds)}, until {STOPPED.get(run.stopped, run.stopped)}.{kept}"
     )
-    content = [paragraph(told), figures(_charts(run.history, run.best_epoch))]
+    content = [paragraph(told), figures([chart.svg() for chart in history_charts(run.history, run.best_epoch)])]
     if selection is not None:
-        before = figures(_charts(selection.history, selection.epochs - 1, "selection"))
-        content += [paragraph(f"Before it: {selection.told()}"), before]
+        before = history_charts(selection.history, selection.epochs - 1, "selection")
+        content += [paragraph(f"Before it: {selection.told()}"), figures([chart.svg() for chart in before])]
     return Section("training", "How the training went", content, "Training")
-
-
-def _charts(history: Mapping[str, Sequence[float]], best_epoch: int | None, mark: str = "curve") -> list[str]:
-    """One chart for the losses, one for each metric with training and validation together, one for the rate."""
-    epochs = max((len(values) for values in history.values()), default=0)
-    charts: dict[str, dict[str, Sequence[float]]] = {}
-    for name, values in history.items():
-        if name == "seconds" or len(values) != epochs or not epochs:
-            continue  # a number of the last epoch alone is no curve
-        metric = name.removeprefix(_OF_TRAINING).removeprefix(_OF_VALIDATION)
-        part = "validation" if name.startswith(_OF_VALIDATION) else "training"
-        if name == "train_loss":
-            part = "training, after the epoch"
-        charts.setdefault(metric, {})[part] = values
-    rate = charts.pop("learning_rate", None)
-    order = [*charts.items(), *([("learning_rate", rate)] if rate is not None else [])]
-    return [
-        curve_picture(
-            f"{mark}-{number}", _chart_title(metric, curves), curves, best_epoch, logarithmic=metric == "loss",
-            percent=metric in ("accuracy", "balanced_accuracy"),
-        )
-        for number, (metric, curves) in enumerate(order)
-    ]  # fmt: skip
-
-
-def _chart_title(metric: str, curves: Mapping[str, Any]) -> str:
-    name = metric_name(metric)
-    title = name[:1].upper() + name[1:]
-    return f"{title}, validation rows" if list(curves) == ["validation"] else title
 
 
 def network_section(result: TableRun, planned: Plan | None) -> Section:

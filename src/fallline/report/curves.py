@@ -17,7 +17,7 @@ STEEP = 30.0
 _COLOURS = {"validation": "orange"}  # the same colour on every chart
 
 
-def curve_picture(
+def curve_chart(
     name: str,
     title: str,
     curves: Mapping[str, Sequence[float]],
@@ -25,8 +25,8 @@ def curve_picture(
     *,
     logarithmic: bool = False,
     percent: bool = False,
-) -> str:
-    """Numbers over epochs as SVG, one line for each name, the best epoch marked.
+) -> Chart:
+    """Numbers over epochs, one line for each name, the best epoch marked.
 
     Args:
         name: prefix of the ids inside.
@@ -56,7 +56,7 @@ def curve_picture(
         chart.curve([(k + 1, values[k]) for k in kept], colour)
         if marked is not None and marked < len(values) and math.isfinite(values[marked]):
             chart.picture.circle(*chart.place(marked + 1, values[marked]), 4, fill=colour, stroke="paper", width=1.5)
-    return chart.svg()
+    return chart
 
 
 def _mark_best(chart: Chart, epoch: int, curves: Sequence[Sequence[float]]) -> None:

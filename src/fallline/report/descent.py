@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from fallline.errors import ArgumentError
+from fallline.insight.descent_run import Descent, descend
+from fallline.insight.plane import Walk, find_pair, spelled
 from fallline.nn.losses import get as get_loss
 from fallline.nn.module import Module
 from fallline.report.axes import Scale, padded, tick_text
 from fallline.report.contours import outlines
-from fallline.report.descent_run import Descent, descend
-from fallline.report.plane import Walk, find_spot, spelled
 from fallline.report.svg import BANDS, Picture, figure, number, shortened
 from fallline.training.step import check_rows
 
@@ -32,6 +32,7 @@ def descent_picture(
     weights: tuple[str, str] | None = None,
     steps: int = 20,
     grid: int = 41,
+    call: str = "descent_picture",
 ) -> str:
     """Gradient descent in small steps to the minimum, for three learning rates, as SVG. All of it is really run.
 
@@ -50,6 +51,7 @@ def descent_picture(
             gradients or values whose valley is neither a round bowl nor a gorge.
         steps: how many steps each descent makes.
         grid: on how many points a side the surface is computed.
+        call: who asks, for errors.
 
     Returns:
         An SVG document, 900 pixels wide.
@@ -59,13 +61,11 @@ def descent_picture(
     """
     for name, value in (("steps", steps), ("grid", grid)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 3:
-            raise ArgumentError(f"descent_picture: {name} must be a whole number of at least 3, found {value!r}")
+            raise ArgumentError(f"{call}: {name} must be a whole number of at least 3, found {value!r}")
     chosen = get_loss(loss)
-    rows = check_rows(net, x, y, chosen, sample_weight, net.dtype, "descent_picture")
-    spots = None if weights is None else [find_spot(net, weight) for weight in weights]
-    if spots is not None and (len(spots) != 2 or spots[0] == spots[1]):
-        raise ArgumentError(f"descent_picture: weights must name two different weights, found {weights!r}")
-    found = descend(net, rows.take(slice(0, MOST_ROWS)), chosen, spots, steps, grid, "descent_picture")
+    rows = check_rows(net, x, y, chosen, sample_weight, net.dtype, call)
+    spots = None if weights is None else find_pair(net.parameters(), weights, call)
+    found = descend(net, rows.take(slice(0, MOST_ROWS)), chosen, spots, steps, grid, call)
     return _draw(found, len(rows))
 
 

@@ -21,6 +21,8 @@ from fallline.ops.tensor import Tensor
 from fallline.training.step import LOSS, OUTPUTS, Rows, StepProgram, build_graph
 
 Array = NDArray[Any]
+MOST_LAYERS, MOST_UNITS = 4, 10
+"""Of a network that is drawn unit by unit."""
 _SHAPING = {"broadcast", "reshape", "cast", "transpose"}
 _NAMED = {"relu": "ReLU", "tanh": "tanh", "sigmoid": "sigmoid", "softplus": "softplus", "erf": "GELU"}
 
@@ -57,6 +59,23 @@ class LayerFlow:
 
 
 @dataclass(frozen=True)
+class Units:
+    """What the units of one place of a small network hold, for one row.
+
+    Attributes:
+        name: of the place: "x", the layer that gives these numbers, or "output".
+        values: a, (units,).
+        back: dL/da, (units,).
+        gradient: dL/dW of the layer that takes them, (units, units behind); None behind the last layer.
+    """
+
+    name: str
+    values: Array
+    back: Array
+    gradient: Array | None
+
+
+@dataclass(frozen=True)
 class Flow:
     """A whole pass forwards and backwards.
 
@@ -70,6 +89,7 @@ class Flow:
         loss: L.
         example: name and place of the weight with the largest |dL/dw| of all.
         before, gradient, after: that weight, its dL/dw, and the weight after the optimizer's step.
+        units: of one row through a chain of small dense layers: every unit's numbers, place by place; else empty.
     """
 
     layers: tuple[LayerFlow, ...]
@@ -83,6 +103,7 @@ class Flow:
     before: float
     gradient: float
     after: float
+    units: tuple[Units, ...] = ()
 
 
 def flow_of(net: Module, rows: Rows, loss: Loss, rule: optim.Optimizer, training: bool) -> Flow:
@@ -111,7 +132,33 @@ def flow_of(net: Module, rows: Rows, loss: Loss, rule: optim.Optimizer, training
         before=float(weights[name][place]),
         gradient=float(grads[name][place]),
         after=float(after[name][place]),
+        units=_units(layers, groups, values) if len(rows) == 1 else (),
     )
+
+
+def _units(layers: Sequence[LayerFlow], groups: Sequence["_Group"], values: dict[str, Array]) -> tuple[Units, ...]:
+    """Every unit's numbers, where all layers are dense, few and small, and each takes what the one before gives."""
+    if len(layers) > MOST_LAYERS or any(layer.kind != "linear" or layer.beside for layer in layers):
+        return ()
+    found: list[Units] = []
+    for group, before in zip(groups, [None, *layers], strict=False):
+        weights = [values[f"d {name}"] for name in group.parameters if values[f"d {name}"].ndim == 2]
+        come_in, back = values.get(f"in {group.name}"), values.get(f"back {group.name}")
+        if group.come_in is None or come_in is None or back is None:
+            return ()
+        if len(weights) != 1 or come_in.shape != (1, len(weights[0])):
+            return ()
+        name = _given_by(before) if before else f"into layer {group.name}" if group.come_in.inputs else "x"
+        found.append(Units(name, come_in[0], back[0], weights[0]))
+    outputs = values[OUTPUTS]
+    if not found or outputs.shape != (1, weights[0].shape[1]):
+        return ()
+    found.append(Units(f"layer {layers[-1].name}: output", outputs[0], values["d outputs"][0], None))
+    return tuple(found) if max(len(place.values) for place in found) <= MOST_UNITS else ()
+
+
+def _given_by(layer: LayerFlow) -> str:
+    return f"layer {layer.name}" + (f", then {layer.activation}" if layer.activation else "")
 
 
 @dataclass

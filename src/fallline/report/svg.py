@@ -132,12 +132,17 @@ class Picture:
 
     def __init__(self, name: str, width: float, height: float, title: str, description: str) -> None:
         self.name, self.width, self.height = name, width, height
-        self._title, self._description = title, description
+        self.title, self.description = title, description
         self._parts: list[str] = []
 
     def add(self, *parts: str) -> None:
         """Markup as it is; the other methods escape what they are given."""
         self._parts.extend(parts)
+
+    def inset(self, picture: "Picture", x: float, y: float) -> None:
+        """Another picture's drawing, its upper left corner at x, y; its words for those who do not see it stay."""
+        told = f"<title>{_escaped(picture.title)}</title><desc>{_escaped(picture.description)}</desc>"
+        self.add(f'<g transform="translate({number(x)} {number(y)})">{told}', *picture._parts, "</g>")
 
     def text(
         self, x: float, y: float, text: str, *, colour: str = "ink", size: float = 12, anchor: str = "start",
@@ -207,8 +212,8 @@ class Picture:
         return "\n".join(
             [
                 head,
-                f'<title id="{title}">{_escaped(self._title)}</title>',
-                f'<desc id="{described}">{_escaped(self._description)}</desc>',
+                f'<title id="{title}">{_escaped(self.title)}</title>',
+                f'<desc id="{described}">{_escaped(self.description)}</desc>',
                 *([f"<style>{picture_style()}</style>"] if styled else []),
                 *self._parts,
                 "</svg>\n",

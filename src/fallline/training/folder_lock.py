@@ -1,6 +1,7 @@
 """One writer at a time in a folder: a lock that the system frees, however the process ends."""
 
 import os
+import time
 from pathlib import Path
 
 from fallline.errors import RunFolderError
@@ -9,6 +10,10 @@ try:
     import fcntl
 except ImportError:  # not on this system: nobody is kept out
     fcntl = None  # type: ignore[assignment]
+
+
+TRIES, PAUSE = 10, 0.02
+"""How often, and after how many seconds, a lock is tried again: somebody may just be looking whether it is held."""
 
 
 class FolderLock:
@@ -27,7 +32,7 @@ class FolderLock:
             return
         try:
             self._handle = os.open(path, os.O_RDONLY)
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(self._handle)
         except BlockingIOError:
             self.release()
             raise RunFolderError(
@@ -45,3 +50,37 @@ class FolderLock:
 
     def __del__(self) -> None:
         self.release()
+
+
+def _take(handle: int) -> None:
+    """Hold the lock alone.
+
+    Raises:
+        BlockingIOError: somebody else holds it, not just for a moment.
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not left:
+                raise
+            time.sleep(PAUSE)
+
+
+def in_use(path: Path) -> bool:
+    """Whether somebody holds the lock of a folder; where the system cannot tell, that is taken for granted."""
+    if fcntl is None:
+        return True
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return True
+    finally:
+        os.close(handle)
+    return False

@@ -22,10 +22,12 @@ from fallline.optim import Optimizer
 from fallline.training.batches import Batches
 from fallline.training.callbacks import Callback, load_states, states, wants_steps
 from fallline.training.checkpoint import Checkpoint
+from fallline.training.control import Control
 from fallline.training.evaluate import full_gradient_norm, loss_of_all
 from fallline.training.graphs import Graphs
 from fallline.training.hashes import LossesHash, weights_hash
 from fallline.training.nonfinite import OriginSearch, bad_entry
+from fallline.training.observers import Observer
 from fallline.training.pace import Clock, Pace
 from fallline.training.past import Past, Values
 from fallline.training.progress import ProgressView
@@ -74,6 +76,9 @@ class Training:
 
     def __post_init__(self) -> None:
         s = self.settings
+        self.observers = [each for each in self.callbacks if isinstance(each, Observer)]
+        self.callbacks = [each for each in self.callbacks if not isinstance(each, Observer)]
+        self.control = None if self.folder is None else Control(self.folder.path)
         self.batches = Batches(self.rows, s.batch_size, s.seed, s.shuffle)
         self.steps_per_epoch = self.batches.steps_per_epoch
         self.rates = Rates(s.schedule, self.steps_per_epoch, s.epochs)
@@ -172,6 +177,7 @@ class Training:
                     self._epochs_over(whole=True)  # the run was stopped at its end
                 while not (run.stopped or stop or self.step == total):
                     self._chunk(total, stop)
+                    self._look_around(stop)
                 run.signal = stop.signal
             if not run.stopped:
                 run.stopped = "interrupted" if stop else "epochs"
@@ -194,6 +200,22 @@ class Training:
                 self.folder.checkpoint(last, behind=False)
             self.folder.finish(self.net, run)
         return run
+
+    def _look_around(self, stop: StopRequest) -> None:
+        """Between two chunks: who wants to know, and what is asked."""
+        if self.run.stopped or stop:
+            return
+        for observer in self.observers:
+            observer.look(self)
+        if self.control is not None:
+            waited = self.control.obey(stop, self._before_waiting)
+            self.started, self.lap = self.started + waited, self.lap + waited
+            for observer in self.observers:
+                observer.waited(waited)
+
+    def _before_waiting(self) -> None:
+        if self.folder is not None:
+            self.folder.checkpoint(self.checkpoint(), behind=False)
 
     def taken_to(self, step: int) -> Checkpoint:
         """Everything after so many steps, which are taken without looking left or right."""
@@ -274,7 +296,7 @@ class Training:
         """What follows from an epoch; the weights after it are at hand where somebody looks at single epochs."""
         run, epoch, values = self.run, self.run.epochs, self.past.last.values
         score = self.scoring.measure(self.batches.mean_loss(losses), values)
-        run.record("learning_rate", self._rate((epoch + 1) * self.steps_per_epoch))
+        run.record("learning_rate", self.rate((epoch + 1) * self.steps_per_epoch))
         run.record("seconds", seconds)
         run.epochs = epoch + 1
         run.scores.append(score)
@@ -289,7 +311,7 @@ class Training:
         run.stopped = run.stopped or self.scoring.reason
         self._tell("on_epoch_end", epoch)
 
-    def _rate(self, step: int) -> float:
+    def rate(self, step: int) -> float:
         """The learning rate η of a step."""
         return self.optimizer.lr * float(self.rates.factors(step, 1)[0])
 
@@ -348,7 +370,7 @@ class Training:
 
     def _went_bad(self, what: str, step: int) -> None:
         """Stop, and say what happened, which weights are kept (see `_conclude`) and what may help."""
-        rate, epochs = self._rate(step), self.past.good_epochs(self.step)
+        rate, epochs = self.rate(step), self.past.good_epochs(self.step)
         kept = f"the weights after epoch {epochs}" if epochs else "the initial weights"
         if self.scoring.keeps_best and self.run.best_epoch is not None:
             kept = f"the weights of the best epoch, {self.run.best_epoch + 1},"

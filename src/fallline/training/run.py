@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fallline.nn.losses import Loss
 from fallline.nn.module import Module
 from fallline.optim import Optimizer
+
+if TYPE_CHECKING:
+    from fallline.report.figure import Figure
 
 History = dict[str, list[float]]
 
@@ -75,6 +78,23 @@ class Run:
     def record(self, name: str, value: float) -> None:
         """Append a number to the history."""
         self.history.setdefault(name, []).append(value)
+
+    def plot(self) -> "Figure":
+        """Losses, metrics, learning rate and the loss of each step as a `Figure`, which Jupyter shows.
+
+        `run.plot().save("training.svg")` writes it to a file; `.png` needs `fallline[png]`.
+
+        Raises:
+            ArgumentError: there is no epoch to draw.
+        """
+        from fallline.report.run_figure import run_figure  # a convenience that points upwards
+
+        return run_figure(self)
+
+    def _repr_html_(self) -> str:
+        from fallline.report.display import run_table  # a convenience that points upwards
+
+        return run_table(self)
 
     def __repr__(self) -> str:
         last = {name: f"{values[-1]:.6g}" for name, values in self.history.items() if values and name != "seconds"}

@@ -22,9 +22,11 @@ from fallline.errors import KindError, ModelFileError, RunFolderError
 from fallline.nn.model_file import describe_network, save_network, write_tensors, write_whole
 from fallline.nn.module import Module
 from fallline.training.checkpoint import Checkpoint, write_checkpoint
+from fallline.training.control import forget
 from fallline.training.folder_lock import FolderLock
 from fallline.training.graphs import Graphs
 from fallline.training.hashes import data_hash
+from fallline.training.pace import Clock
 from fallline.training.run import Run
 from fallline.training.writer import Writer
 
@@ -36,14 +38,17 @@ CONTRACT = 1
 """The number of the exactness contract whose bits this version keeps."""
 
 KEPT_CHECKPOINTS = 3
-MODEL, START, RUN, HISTORY, STEP_LOSSES = (
+SHOWN_EVERY = 0.25
+"""Seconds, at least, between two times that the losses of steps are put where others can read them."""
+MODEL, START, RUN, HISTORY, STEP_LOSSES, OBSERVATIONS = (
     "model.safetensors",
     "start.safetensors",
     "run.json",
     "history.jsonl",
     "losses.f64",
+    "observations.jsonl",
 )
-WRITTEN_WHOLE = (MODEL, START, RUN, HISTORY, STEP_LOSSES, "report.html")
+WRITTEN_WHOLE = (MODEL, START, RUN, HISTORY, STEP_LOSSES, OBSERVATIONS, "control.json", "report.html")
 """Files that are written beside their place, where a killed process may leave them."""
 SELECTION = "selection"
 """A folder in the run's own: of the training before it, which chose its number of epochs."""
@@ -83,6 +88,7 @@ class RunFolder:
         self._model: tuple[dict[str, Array], dict[str, Any]] = {}, {}
         self._begun = ""  # the hash of start.safetensors: whose checkpoints these are
         self._losses: list[tuple[int, Array]] = []  # (first step, losses) that are in no file yet
+        self._shown = Clock(SHOWN_EVERY)
         if not again:
             self._require_empty()
         try:
@@ -192,6 +198,8 @@ class RunFolder:
                 left.unlink(missing_ok=True)
         for later in (path for path in folder.glob(STEPS) if path.name > _name(step)):
             later.unlink(missing_ok=True)
+        self._try(OBSERVATIONS, lambda: keep_observations(self.path / OBSERVATIONS, step))
+        forget(self.path)
 
     def describe(self, net: Module) -> None:
         """Find what every model file says beside weights and buffers; the network's shape is known by now."""
@@ -208,8 +216,20 @@ class RunFolder:
         self._try("history.jsonl", append)
 
     def losses(self, first: int, losses: Array) -> None:
-        """The losses of the steps from number `first` on; they are written with the next checkpoint."""
+        """The losses of the steps from number `first` on: soon in the file, and safe with the next checkpoint."""
         self._losses.append((first, losses))
+        if self._shown.due() and not self._writer.busy:
+            self._writer.submit(lambda: self._try("losses.f64", self._write_losses))
+
+    def observation(self, observed: dict[str, Any]) -> None:
+        """A line of observations.jsonl."""
+        line = f"{json.dumps(plain(observed))}\n"
+
+        def append() -> None:
+            with (self.path / OBSERVATIONS).open("a", encoding="utf-8") as file:
+                file.write(line)
+
+        self._try(OBSERVATIONS, append)
 
     def checkpoint(self, checkpoint: Checkpoint, behind: bool = True) -> None:
         """Write a checkpoint, behind the training's back if asked; the last three are kept."""
@@ -220,7 +240,7 @@ class RunFolder:
 
     def _write_checkpoint(self, checkpoint: Checkpoint) -> None:
         folder = self.path / CHECKPOINTS
-        self._try("losses.f64", self._write_losses)
+        self._try("losses.f64", lambda: self._write_losses(safely=True))
         constants, model = self._model
         file = folder / _name(checkpoint.step)
         write_checkpoint(file, checkpoint, constants, {**model, BEGUN: self._begun})
@@ -230,7 +250,7 @@ class RunFolder:
         for old in sorted(folder.glob(STEPS))[:-KEPT_CHECKPOINTS]:
             old.unlink(missing_ok=True)
 
-    def _write_losses(self) -> None:
+    def _write_losses(self, safely: bool = False) -> None:
         """Put the losses of steps at their places; those that cannot be written wait for the next time."""
         losses = self._losses
         with open(os.open(self.path / STEP_LOSSES, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
@@ -239,7 +259,8 @@ class RunFolder:
                 file.write(losses[0][1].astype("<f8").tobytes())
                 file.flush()
                 losses.pop(0)
-            os.fsync(file.fileno())
+            if safely:
+                os.fsync(file.fileno())
 
     def finish(self, net: Module, run: Run, **more: Any) -> None:
         """The model file and the final run.json.
@@ -270,8 +291,9 @@ class RunFolder:
         return f". The trained weights were saved to {str(place / MODEL)!r} instead"
 
     def close(self) -> None:
-        """Wait for what is being written."""
+        """Wait for what is being written; nobody can be asked any more."""
         self._writer.close()
+        forget(self.path)
 
     def _try(self, what: str, write: Callable[[], None]) -> None:
         """Write while training goes on: what fails is told, once for each reason."""
@@ -282,6 +304,18 @@ class RunFolder:
             if reason not in self._told:
                 self._told.add(reason)
                 log.warning("Training goes on, but %s could not be written (%s).", what, reason)
+
+
+def keep_observations(file: Path, step: int) -> None:
+    """Leave in observations.jsonl what was seen until a step; later lines, and those that are not whole, go."""
+    if not file.is_file():
+        return
+    kept = []
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+        with suppress(ValueError, RecursionError, TypeError, KeyError):
+            if line.endswith("\n") and json.loads(line)["step"] <= step:
+                kept.append(line)
+    write_whole(file, "".join(kept).encode())
 
 
 def _name(step: int) -> str:

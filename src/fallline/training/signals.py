@@ -12,13 +12,14 @@ from typing import Any
 
 
 class StopRequest:
-    """Whether, and by which signal, a stop was asked for."""
+    """Whether a stop was asked for: by which signal, or by somebody who asked through the run folder (`control.py`)."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self.asked = False
 
     def __bool__(self) -> bool:
-        return self.signal is not None
+        return self.asked or self.signal is not None
 
 
 class Interrupted(KeyboardInterrupt):
@@ -58,7 +59,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
     request = StopRequest()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if request:
+        if request.signal is not None:
             raise Interrupted(number)
         request.signal = number
 

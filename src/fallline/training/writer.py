@@ -27,6 +27,11 @@ class Writer:
         self._waiting += 1
         self._jobs.put(job)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a job waits or is being done."""
+        return self._done.qsize() < self._waiting
+
     def wait(self) -> None:
         """Return when all jobs are done."""
         while self._waiting:

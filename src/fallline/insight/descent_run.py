@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.errors import ArgumentError
+from fallline.insight.plane import Plane, Spot, Walk, walk
 from fallline.nn.losses import Loss
 from fallline.nn.module import Module
-from fallline.report.plane import Plane, Spot, Walk, walk
 from fallline.training.step import Rows, build_graph
 
 Array = NDArray[Any]

@@ -1,9 +1,9 @@
 """The loss as a function of two weights, all others held still: the ground that a descent walks on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +95,22 @@ class Plane:
 
     def surface(self, spots: Sequence[Spot], across: Array, up: Array) -> Array:
         """L on a grid of two weights: (len(up), len(across))."""
-        return np.array([[self.loss(self.at(spots, (float(a), float(b)))) for a in across] for b in up])
+        return surface(lambda a, b: self.loss(self.at(spots, (a, b))), across, up)
+
+
+class Footing(Protocol):
+    """What a descent walks on: the loss and its slope at any weights."""
+
+    def at(self, spots: Sequence[Spot], values: Sequence[float]) -> dict[str, Array]:
+        """The parameters with the chosen weights at `values`."""
+
+    def loss_and_gradients(self, weights: dict[str, Array]) -> tuple[float, dict[str, Array]]:
+        """L and dL/dw there."""
+
+
+def surface(height: Callable[[float, float], float], across: Array, up: Array) -> Array:
+    """A height on a grid of places: (len(up), len(across))."""
+    return np.array([[height(float(a), float(b)) for a in across] for b in up])
 
 
 @dataclass(frozen=True)
@@ -118,17 +133,17 @@ class Walk:
         return all(b <= a + 1e-12 * max(abs(a), 1.0) for a, b in pairwise(self.losses))
 
 
-def walk(plane: Plane, spots: Sequence[Spot], start: Sequence[float], learning_rate: float, steps: int) -> Walk:
+def walk(ground: Footing, spots: Sequence[Spot], start: Sequence[float], learning_rate: float, steps: int) -> Walk:
     """Gradient descent on all rows from `start`: backpropagation, then `optim.SGD`'s update, `steps` times.
 
     The gradients of all other weights count as 0, so they stay where they are.
     """
     rule = optim.SGD(lr=learning_rate)
-    weights = plane.at(spots, start)
+    weights = ground.at(spots, start)
     state = rule.init(weights)
     places, losses = [list(map(float, start))], []
     for step in range(steps + 1):
-        loss, grads = plane.loss_and_gradients(weights)
+        loss, grads = ground.loss_and_gradients(weights)
         losses.append(loss)
         if step == steps or not np.isfinite(loss):
             break
@@ -144,22 +159,33 @@ def _only(grads: dict[str, Array], spots: Sequence[Spot]) -> dict[str, Array]:
     return kept
 
 
-def find_spot(net: Module, weight: str) -> Spot:
+def find_spot(weights: Mapping[str, Array], weight: str, call: str) -> Spot:
     """("0.weight", (2, 5)) from "0.weight[2,5]".
 
     Raises:
         ArgumentError, ShapeError: there is no such weight.
     """
     name, bracket, inside = weight.strip().removesuffix("]").partition("[")
-    parameters = net.parameters()
-    if name not in parameters or not bracket:
-        known = ", ".join(list(parameters)[:20])
-        raise ArgumentError(f"descent_picture: no weight {weight!r}; write name[place], the names are: {known}")
-    shape = parameters[name].shape
+    if name not in weights or not bracket:
+        known = ", ".join(list(weights)[:20])
+        raise ArgumentError(f"{call}: no weight {weight!r}; write name[place], the names are: {known}")
+    shape = weights[name].shape
     place = tuple(int(part) if part.strip().isdecimal() else -1 for part in inside.split(","))
     if len(place) != len(shape) or any(not 0 <= i < size for i, size in zip(place, shape, strict=True)):
-        raise ShapeError(f"descent_picture: {weight!r} does not exist: {name!r} has shape {shape}, counted from 0")
+        raise ShapeError(f"{call}: {weight!r} does not exist: {name!r} has shape {shape}, counted from 0")
     return name, place
+
+
+def find_pair(weights: Mapping[str, Array], pair: Sequence[str], call: str) -> tuple[Spot, Spot]:
+    """Two different weights by their names.
+
+    Raises:
+        ArgumentError, ShapeError: there are no such two.
+    """
+    spots = [find_spot(weights, weight, call) for weight in pair]
+    if len(spots) != 2 or spots[0] == spots[1]:
+        raise ArgumentError(f"{call}: weights must name two different weights, found {pair!r}")
+    return spots[0], spots[1]
 
 
 def _data(rows: Rows) -> dict[str, Any]:

@@ -1,0 +1,108 @@
+// Line charts, drawn by uPlot (vendor/uplot.js, MIT).
+import uPlot from './vendor/uplot.js';
+import { colour, h, number, onScheme, short, style } from './parts.js';
+
+const HEIGHT = 200;
+
+/**
+ * A line chart inside `element`.
+ *
+ * Options: `title`; `x`, what the horizontal axis counts; `series`, a list of {label, colour: 's1', width, dash,
+ * points, faint, band}; `log`, a logarithmic vertical axis; `height`; `note`, a sentence below; `format` of values;
+ * `sync`, a key by which charts share their cursor; `pick`, called with the x that is clicked.
+ * Returns {update(tables), destroy()}: update takes [xs, ys] for each series, each with its own xs in order.
+ */
+export function line(element, options) {
+  style('vendor/uplot.css');
+  const { title, x = 'step', series, log = false, height = HEIGHT, note, format = number, sync, pick } = options;
+  const place = h('div', { class: 'chart' });
+  const words = h('figcaption', {}, h('h2', {}, title), h('p', { class: 'muted small' }, note ?? ''));
+  const figure = h('figure', { class: 'figure', 'aria-label': title }, words, place);
+  element.append(figure);
+  let tables = series.map(() => [[], []]);
+  let drawn = null, waiting = 0, seen = true;
+
+  const build = () => {
+    drawn?.destroy();
+    drawn = new uPlot(described(), joined(tables), place);
+    if (pick) drawn.over.addEventListener('click', () => drawn.cursor.left >= 0 && pick(drawn.posToVal(drawn.cursor.left, 'x')));
+  };
+  const described = () => ({
+    width: Math.max(place.clientWidth, 120), height, padding: [10, 14, 0, 0],
+    cursor: { points: { size: 7 }, sync: sync ? { key: sync, scales: ['x', null] } : undefined, drag: { x: true, y: false } },
+    legend: { live: true, markers: { width: 2 } },
+    scales: { x: { time: false }, y: log ? { distr: 3, range: around } : { range: spread } },
+    axes: [
+      { ...axis(), label: x, labelSize: 18, labelFont: font(11), size: 30, values: (_, ticks) => ticks.map((t) => (Number.isInteger(t) ? short(t) : '')) },
+      { ...axis(), size: 58, values: (_, ticks) => ticks.map((t) => (t == null ? '' : format(t, 3))) },
+    ],
+    series: [
+      { label: x, value: (_, value) => (value == null ? '–' : number(value)) },
+      ...series.map((one) => ({
+        label: one.label, stroke: colour(one.colour), width: one.width ?? 1.6, dash: one.dash, spanGaps: true,
+        alpha: one.faint ? 0.38 : 1, points: { show: one.points ?? false, size: 5, fill: colour(one.colour) },
+        value: (_, value) => (value == null ? '–' : format(value, 4)),
+      })),
+    ],
+  });
+  const draw = () => {
+    waiting = 0;
+    if (!seen || !place.isConnected) return;
+    if (!drawn) build();
+    else drawn.setData(joined(tables));
+  };
+  const later = () => { waiting ||= requestAnimationFrame(draw); };
+  const size = new ResizeObserver(() => drawn && drawn.width !== place.clientWidth && drawn.setSize({ width: Math.max(place.clientWidth, 120), height }));
+  size.observe(place);
+  // what nobody sees is not drawn
+  const sight = new IntersectionObserver(([entry]) => { seen = entry.isIntersecting; if (seen) later(); }, { rootMargin: '120px' });
+  sight.observe(place);
+  const endScheme = onScheme(() => drawn && build());
+  return {
+    update(found, said) {
+      tables = found;
+      if (said != null) words.lastChild.textContent = said;
+      later();
+    },
+    destroy() {
+      cancelAnimationFrame(waiting);
+      size.disconnect();
+      sight.disconnect();
+      endScheme();
+      drawn?.destroy();
+      figure.remove();
+    },
+  };
+}
+
+function joined(tables) {
+  const some = tables.map(([xs, ys]) => (xs.length ? [xs, ys] : [[], []]));
+  if (some.length === 1) return some[0];
+  if (some.every(([xs]) => !xs.length)) return [[], ...some.map(() => [])];
+  return uPlot.join(some);
+}
+
+function axis() {
+  return {
+    stroke: colour('muted'), font: font(11.5),
+    grid: { stroke: colour('hair'), width: 1 }, ticks: { show: false }, gap: 6,
+  };
+}
+
+function font(size) {
+  return `${size}px ${getComputedStyle(document.body).fontFamily}`;
+}
+
+/** Room above and below what is drawn; from 0 where that is near. */
+function spread(_, low, high) {
+  if (low == null) return [0, 1];
+  const room = (high - low || Math.abs(high) || 1) * 0.06;
+  return [low >= 0 && low - room < 0.25 * (high - low) ? 0 : low - room, high + room];
+}
+
+/** The same on a logarithmic axis, which has no place for what is not above 0. */
+function around(_, low, high) {
+  const most = high > 0 ? high : 1;
+  const least = low > 0 ? low : most / 1e4;
+  return [least / 1.15, most * 1.15];
+}

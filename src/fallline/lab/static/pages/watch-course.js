@@ -1,0 +1,85 @@
+// One run's course: what its files told when the page was opened, and what has been heard since.
+
+const MOST = 12000; // points; more of them are asked of the server again, which keeps every peak
+
+export class Course {
+  constructor(id, api) {
+    Object.assign(this, { id, api });
+    this.losses = { xs: [], ys: [] };
+    this.epochs = [];
+    this.observations = [];
+    this.step = 0;
+    this.batches = null;
+  }
+
+  async load() {
+    const [history, observations] = await Promise.all([
+      this.api(`runs/${this.id}/history?points=3000`), this.api(`runs/${this.id}/observations`),
+    ]);
+    this.losses = { xs: [], ys: [] };
+    this.add(history.losses);
+    this.epochs = history.epochs;
+    this.observations = observations;
+    this.step = history.step;
+    this.batches = history.steps_per_epoch;
+    this.drawn = history.losses.length;
+  }
+
+  /** An event of the stream; `again` is called when the whole course was asked for anew. */
+  take(event, again) {
+    if (event.back_to != null) {
+      this.load().then(again).catch(() => {});
+      return;
+    }
+    this.add(event.losses ?? []);
+    this.step = event.step ?? this.step;
+    const known = this.epochs.at(-1)?.epoch ?? 0;
+    this.epochs.push(...(event.epochs ?? []).filter(({ epoch }) => epoch > known));
+    if (event.observation && event.observation.step !== this.observations.at(-1)?.step) this.observations.push(event.observation);
+    if (this.losses.xs.length > MOST && !this.asking) {
+      this.asking = this.load().then(again).catch(() => {}).finally(() => { this.asking = null; });
+    }
+  }
+
+  add(points) {
+    for (const [step, loss] of points) {
+      if (this.losses.xs.length && step <= this.losses.xs.at(-1)) continue;
+      this.losses.xs.push(step);
+      this.losses.ys.push(loss);
+    }
+  }
+
+  /** [xs, ys] of the steps' losses; `by` is 'step' or 'epoch'. */
+  stepLosses(by) {
+    const scale = by === 'epoch' && this.batches ? 1 / this.batches : 1;
+    return [scale === 1 ? this.losses.xs : this.losses.xs.map((x) => x * scale), this.losses.ys];
+  }
+
+  /** [xs, ys] of a number of each epoch, at its end. */
+  byEpoch(name, by) {
+    const scale = by === 'epoch' ? 1 : this.batches ?? 1;
+    const lines = this.epochs.filter((line) => line[name] != null);
+    return [lines.map(({ epoch }) => epoch * scale), lines.map((line) => line[name])];
+  }
+
+  /** [xs, ys] of something observed, as `of(observation)` finds it. */
+  observed(of, by) {
+    const scale = by === 'epoch' && this.batches ? 1 / this.batches : 1;
+    const xs = [], ys = [];
+    for (const seen of this.observations) {
+      const value = of(seen);
+      if (value != null) {
+        xs.push(seen.step * scale);
+        ys.push(value);
+      }
+    }
+    return [xs, ys];
+  }
+
+  /** The names of the metrics that epochs have. */
+  metrics() {
+    const last = this.epochs.at(-1) ?? {};
+    const own = new Set(['epoch', 'step', 'loss', 'train_loss', 'validation_loss', 'learning_rate', 'seconds', 'gradient_norm']);
+    return Object.keys(last).filter((name) => !own.has(name) && typeof last[name] === 'number');
+  }
+}
