@@ -54,13 +54,14 @@ def _add_commands() -> None:
     from fallline.cli.check import check
     from fallline.cli.diff import diff
     from fallline.cli.evaluate import evaluate
+    from fallline.cli.explain import explain
     from fallline.cli.predict import predict
     from fallline.cli.replay import replay
     from fallline.cli.runs import runs
     from fallline.cli.train import train
     from fallline.cli.verify import verify
 
-    for command in (train, predict, evaluate, check, runs, replay, diff, verify, cache):
+    for command in (train, predict, evaluate, check, runs, explain, replay, diff, verify, cache):
         cli.add_command(command)
 
 
