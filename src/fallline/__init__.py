@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     )
     from fallline.insight.diff import diff
     from fallline.insight.explain import explain
+    from fallline.insight.leave_out import leave_out
     from fallline.insight.profile import profile
+    from fallline.insight.row_norms import row_gradient_norms
+    from fallline.insight.suspects import suspects
     from fallline.insight.verify import verify
     from fallline.ops.functions import (
         absolute,
@@ -80,7 +83,10 @@ _ROOMS = {
     "RunFolderError ShapeError",
     "insight.diff": "diff",
     "insight.explain": "explain",
+    "insight.leave_out": "leave_out",
     "insight.profile": "profile",
+    "insight.row_norms": "row_gradient_norms",
+    "insight.suspects": "suspects",
     "insight.verify": "verify",
     "ops.functions": "absolute broadcast cast clip concatenate erf exp expm1 log log1p log_softmax logsumexp matmul "
     "max maximum mean minimum one_hot relu reshape sigmoid sign softmax softplus sqrt stack stop_gradient sum take "
@@ -129,6 +135,7 @@ __all__ = [
     "fit",
     "grad",
     "hvp",
+    "leave_out",
     "load",
     "log",
     "log1p",
@@ -149,6 +156,7 @@ __all__ = [
     "replay",
     "reshape",
     "resume",
+    "row_gradient_norms",
     "set_threads",
     "sigmoid",
     "sign",
@@ -158,6 +166,7 @@ __all__ = [
     "stack",
     "stop_gradient",
     "sum",
+    "suspects",
     "take",
     "tanh",
     "trace",

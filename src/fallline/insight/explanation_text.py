@@ -40,7 +40,7 @@ def gradient(found: Explanation) -> list[str]:
     parts, check = found.parts, found.check
     ends = [found.sum.others, found.sum.rest, found.gradient, check.gradient, check.difference]
     numbers = aligned([*(part.share for part in parts), *ends])
-    shares, (others, rounding, stored, wide, measured) = numbers[: len(parts)], numbers[len(parts) :]
+    shares, (rest, rounding, stored, wide, measured) = numbers[: len(parts)], numbers[len(parts) :]
     activations = aligned([part.factor for part in parts])
     deltas = aligned([part.delta for part in parts])
     header = ["", "", "activation", "×  delta", "=  share"]
@@ -48,7 +48,7 @@ def gradient(found: Explanation) -> list[str]:
     for part, activation, delta, share in zip(parts, activations, deltas, shares, strict=True):
         lines.append([*who(part), activation, delta, share])
     if found.sum.hidden:
-        lines.append([f"{found.sum.hidden:,} others", "", "", "", others])
+        lines.append([others(found.sum.hidden), "", "", "", rest])
     lines.append(["rounding", "", "", "", _tiny(found.sum.rest, rounding)])
     lines.append(["stored", f"dL/dw, {found.dtype}", "", "", stored])
     lines.append(["checked", "dL/dw, float64", "", "", wide])
@@ -79,6 +79,11 @@ def verdict(found: Explanation) -> list[str]:
         f"  it agrees with float64 to {check.engine_digits:.1f} digits, and that with the measured slope to "
         f"{check.digits:.1f}",
     ]
+
+
+def others(count: int) -> str:
+    """The terms that are not shown, in words."""
+    return f"{count:,} other{'s' * (count != 1)}"
 
 
 def who(part: Term) -> tuple[str, str]:
@@ -114,7 +119,7 @@ def _opening(opening: Opening) -> list[list[str]]:
         else:
             cells.append([by, factor_words(opening, term), short(term.factor), f"× {short(term.delta)}", share])
     if opening.others[1]:
-        cells.append(["", f"{opening.others[1]:,} others", "", "", shares[-1]])
+        cells.append(["", others(opening.others[1]), "", "", shares[-1]])
     return cells
 
 

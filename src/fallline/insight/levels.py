@@ -90,7 +90,8 @@ def delta_terms(tape: Tape, node: Node, index: int) -> tuple[Terms, Key]:
             return state
         key = tape.key(at)
         if is_meeting(at):
-            within = state.key is None or (not state.closed and key[:2] == state.key[:2])
+            whole = state.key is not None and not state.key[2]  # a layer, not one op of a network's own code
+            within = state.key is None or (whole and not state.closed and key[:2] == state.key[:2])
             return state if within else None
         if state.closed or (state.key is not None and (key != state.key or isinstance(at.op.kernel, Contraction))):
             return None

@@ -12,6 +12,7 @@ from fallline.insight.levels import MEETING, delta_terms, meeting_paths
 from fallline.insight.parts import PartedSum
 from fallline.insight.tape import Key, Tape
 from fallline.ir.graph import Node
+from fallline.nn.trace import X
 from fallline.training.step import LOSS_SCOPE
 
 Array = NDArray[Any]
@@ -87,10 +88,13 @@ class Opener:
         numbers: the number of each of the batch's rows in the data.
         notes: what is known of a row at the loss.
         shown: how many terms an opening shows.
+        features: what each column of x is, where that is known.
     """
 
-    def __init__(self, tape: Tape, numbers: Array, notes: Mapping[int, str], shown: int) -> None:
-        self.tape, self.numbers, self.notes, self.shown = tape, numbers, notes, shown
+    def __init__(
+        self, tape: Tape, numbers: Array, notes: Mapping[int, str], shown: int, features: Sequence[str] = ()
+    ) -> None:
+        self.tape, self.numbers, self.notes, self.shown, self.features = tape, numbers, notes, shown, features
 
     def deltas(self, terms: Terms) -> Array:
         """The flow's values, float64."""
@@ -129,10 +133,12 @@ class Opener:
         if terms.factor[place] == NONE:
             return "1" if terms.coefficient[place] == 1.0 else ""
         node = self.tape.nodes[int(terms.factor[place])]
-        if node.op.name == "constant":
+        if node.origin or node.op.name == "constant":  # what a gradient rule computed: a derivative
             return ""
         _, places = self.tape.place(node, int(terms.factor_index[place]))
-        return f"{self.tape.name(node)}{_bracket(places)}"
+        known = node is self.tape.inputs.get(X) and len(places) == 1 and places[0] < len(self.features)
+        feature = f" {self.features[places[0]]}" if known else ""
+        return f"{self.tape.name(node)}{_bracket(places)}{feature}"
 
     def chain(self, node: Node, index: int, label: str) -> tuple[Opening, ...]:
         """A delta opened down to the loss: of each opening, its largest term's delta is opened next."""
@@ -177,7 +183,7 @@ class Opener:
 
     def _op_of(self, key: Key, node: Node, index: int, terms: Terms) -> tuple[str, float | None]:
         """(op, what it was given) where one op's derivative is the only factor."""
-        if len(terms) != 1 or key == MEETING:
+        if not len(terms) or key == MEETING or len({*terms.coefficient.tolist()}) > 1:
             return "", None
         ops = self._forward_ops(key)
         if len(ops) != 1:
