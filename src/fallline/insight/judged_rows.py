@@ -54,7 +54,8 @@ class Judge:
         size, parts = self._forward.rows_at_once, []
         for start in range(0, len(rows), size):
             part = rows.take(slice(start, start + size))
-            parts.append(self._forward({**values, X: part.x, Y: part.y, SEED: np.int64(0), STEP: np.int64(0)}))
+            still = np.zeros((), dtype=np.int64)
+            parts.append(self._forward({**values, X: part.x, Y: part.y, SEED: still, STEP: still}))
         found = {name: np.concatenate([part[name] for part in parts]) for name in (OUTPUTS, ROWS)}
         outputs = found[OUTPUTS].astype(np.float64)
         return Judged(found[ROWS].astype(np.float64), margins(outputs, rows.y), outputs)

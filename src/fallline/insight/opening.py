@@ -154,7 +154,7 @@ class Opener:
     def open(self, node: Node, index: int, label: str) -> tuple[Opening, tuple[Node, int, str] | None]:
         """One delta, opened by one part; and the largest term's delta with its label, None at the loss."""
         terms, key = delta_terms(self.tape, node, index)
-        is_loss = not any(self.tape.nodes[int(place)].inputs for place in terms.node)
+        is_loss = bool(len(terms)) and not any(self.tape.nodes[int(place)].inputs for place in terms.node)
         if is_loss and len(paths := meeting_paths(self.tape, node, index)) > 1:
             terms = paths  # −t and p of a cross-entropy, for example, rather than their sum times dL/dL = 1
         value = float(self.tape.values[id(node)][index])

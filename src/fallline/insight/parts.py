@@ -49,7 +49,7 @@ class PartedSum:
         order = np.argsort(-np.abs(parts), kind="stable")
         if len(first):
             order = np.concatenate([np.asarray(first, dtype=np.int64), order[~np.isin(order, first)]])
-        count = min(shown, max(np.count_nonzero(parts), len(first), 1), len(order))
+        count = min(shown, max(int(np.count_nonzero(parts)), len(first), 1), len(order))
         hidden = parts[order[count:]].tolist()
         listed = parts[order[:count]].tolist()
         if not all(map(math.isfinite, (stored, *listed, *hidden))):

@@ -164,10 +164,10 @@ def _product_way(node: Node) -> _Way | None:
     def squares(left: Array, right: Array, count: int) -> Array:
         if inner.factor == 1:  # (…, in, rows) and (…, rows, out)
             norms = (left * left).sum(axis=-2) * (right * right).sum(axis=-1)
-            return norms.reshape(-1, count).sum(axis=0)
+            return np.asarray(norms.reshape(-1, count).sum(axis=0))
         own, back = (value.reshape(count, inner.factor, -1) for value in (left.T, right))
         pairs = (own @ own.transpose(0, 2, 1)) * (back @ back.transpose(0, 2, 1))  # of positions of one row
-        return np.maximum(pairs.sum(axis=(1, 2)), 0.0)
+        return np.asarray(np.maximum(pairs.sum(axis=(1, 2)), 0.0))
 
     return _Way(node.inputs, squares)
 
