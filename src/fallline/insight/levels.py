@@ -68,10 +68,12 @@ def parameter_terms(tape: Tape, name: str, gradient: Node, index: int) -> Terms:
     parts = {place.key[:2] for place in places}
 
     def inside(node: Node, state: State) -> State | None:
-        if is_view(node) or (is_meeting(node) and state.key is None):
+        if state.key is None and (is_view(node) or is_meeting(node)):
             return state
-        key = tape.key(node)
-        if state.closed or node.provenance.derivative_of not in through or key[:2] not in parts:
+        key, own = tape.key(node), node.provenance.derivative_of in through
+        if own and is_view(node):
+            return state
+        if state.closed or not own or key[:2] not in parts:
             return None
         return State(key, isinstance(node.op.kernel, Contraction))
 
