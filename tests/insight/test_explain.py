@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -305,3 +306,23 @@ def test_nothing_is_changed() -> None:
     fl.explain(net, "0.bias[0]", x, y, optimizer=optim.Adam())
     assert all(np.array_equal(before[name], w) for name, w in net.parameters().items())
     assert all(np.array_equal(buffers[name], b) for name, b in net.buffers().items())
+
+
+def test_names_from_a_file_move_no_cursor() -> None:
+    x, y = data()
+    found = fl.explain(plain(nn.Tanh, 5), "0.bias[0]", x, y)
+    hostile = replace(found, weight="\x1b[2Jgone", source=lambda row: ("\x1b]0;title\x07", {"a": "\r1"}))
+    for told in (str(hostile), hostile.to_markdown()):
+        assert all(letter.isprintable() or letter == "\n" for letter in told)
+
+
+def test_a_gradient_that_is_not_finite_is_told_as_it_is() -> None:
+    x, y = data()
+    net = plain(nn.ReLU, 5)
+    net.load_parameters({name: np.full_like(w, 1e30) for name, w in net.parameters().items()})
+    with np.errstate(all="ignore"):
+        found = fl.explain(net, "0.weight[0,0]", x, np.eye(3)[y], loss="mse")
+    assert not math.isfinite(found.gradient)
+    assert "stored" in str(found)
+    stored = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert stored["gradient"] is None

@@ -148,7 +148,7 @@ def explain_moment(
     own = None if row is None else _row(moment, row)
     tape, gradient = moment.tape, moment.gradient(name)
     terms = parameter_terms(tape, name, gradient, index)
-    opener = Opener(tape, moment.numbers, moment.notes, shown, features)
+    opener = Opener(tape, moment.numbers, moment.note, shown, features)
     deltas, rows = opener.deltas(terms), opener.rows(terms)
     stored, shares = float(tape.values[id(gradient)][index]), terms.coefficient * deltas
     first = [] if own is None else _largest(np.flatnonzero(rows == own).tolist(), shares)

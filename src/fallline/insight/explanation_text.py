@@ -1,11 +1,14 @@
 """An explanation as text for a terminal: the gradient, the chain rule, the check, the update."""
 
+import textwrap
+
 from fallline.insight.explanation import Explanation, RowShare
 from fallline.insight.number_columns import aligned, exactly, plain, short, table
 from fallline.insight.opening import Opening, Term
 from fallline.insight.update_terms import Update
 
 CELLS_SHOWN = 4
+WIDTH = 100
 
 
 def text(found: Explanation) -> str:
@@ -104,7 +107,10 @@ def chain(found: Explanation) -> list[str]:
     for opening in found.chain:
         cells += _opening(opening)
     lines += table(cells, [False, False, True, True, True])
-    return [*lines, *(f"  {opening.note}" for opening in found.chain if opening.note)]
+    notes = [
+        textwrap.wrap(opening.note, WIDTH, initial_indent="  ", subsequent_indent="    ") for opening in found.chain
+    ]
+    return [*lines, *(line for note in notes for line in note)]
 
 
 def _opening(opening: Opening) -> list[list[str]]:
@@ -130,7 +136,10 @@ def factor_words(opening: Opening, term: Term) -> str:
     if opening.op and opening.at is not None:
         return f"{opening.op}′({plain(opening.at)})"
     other = f" row {term.row}" if term.row is not None and term.row != opening.row else ""
-    return f"derivative{other}" if term.factor != 1.0 or other else "as it is"
+    if term.factor != 1.0 or other:
+        return f"derivative{other}"
+    _, bracket, place = term.delta_name.rpartition("[")
+    return f"from {bracket}{place}" if len(opening.terms) > 1 and bracket else "as it is"
 
 
 def rows(found: Explanation) -> list[str]:

@@ -3,6 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+from fallline.errors import told
+
+LONGEST = 2000
+"""Letters of a line."""
+
 
 def aligned(values: Sequence[float] | Any, sign: bool = True) -> list[str]:
     """Numbers with their points below each other: six digits for the largest of them, with a sign; 0 as 0."""
@@ -28,6 +33,11 @@ def plain(value: float) -> str:
 def exactly(value: float) -> str:
     """One number with all the digits that tell it from its neighbours."""
     return _minus(repr(float(value)))
+
+
+def printable(text: str) -> str:
+    """A text without what would move a terminal's cursor: names come from files, which may hold anything."""
+    return "\n".join(told(line, LONGEST) for line in text.split("\n"))
 
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[bool], indent: str = "  ") -> list[str]:

@@ -1,6 +1,6 @@
 """What backpropagation's numbers are made of: a gradient of its rows' shares, a delta of the deltas behind it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,15 +86,15 @@ class Opener:
     Args:
         tape: the step.
         numbers: the number of each of the batch's rows in the data.
-        notes: what is known of a row at the loss.
+        note: what is known of a row at the loss, by its number.
         shown: how many terms an opening shows.
         features: what each column of x is, where that is known.
     """
 
     def __init__(
-        self, tape: Tape, numbers: Array, notes: Mapping[int, str], shown: int, features: Sequence[str] = ()
+        self, tape: Tape, numbers: Array, note: Callable[[int], str], shown: int, features: Sequence[str] = ()
     ) -> None:
-        self.tape, self.numbers, self.notes, self.shown, self.features = tape, numbers, notes, shown, features
+        self.tape, self.numbers, self.note, self.shown, self.features = tape, numbers, note, shown, features
 
     def deltas(self, terms: Terms) -> Array:
         """The flow's values, float64."""
@@ -164,7 +164,7 @@ class Opener:
         labels = [self._label(key, int(terms.node[place]), label, through) for place in parted.listed]
         told = tuple(self.term(terms, int(k), text) for k, text in zip(parted.listed, labels, strict=True))
         op, at = ("", None) if is_loss else self._op_of(key, node, index, terms)
-        note = self.notes.get(-1 if row is None else row, "") if is_loss and key[0] == LOSS_SCOPE else ""
+        note = self.note(row) if is_loss and row is not None and key[0] == LOSS_SCOPE else ""
         hidden = (parted.others, parted.hidden)
         opening = Opening(name, row, value, through, op, at, told, hidden, parted.rounding, note, is_loss)
         if is_loss or not len(parted.listed):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fallline.insight.judged_rows import Judge, Judged, seen_as
 from fallline.insight.leave_out import LeftOut, left_out, steps_taken
-from fallline.insight.number_columns import aligned, plain, table
+from fallline.insight.number_columns import aligned, plain, printable, table
 from fallline.insight.run_rows import RunRows, rows_of
 from fallline.training.arguments import whole_number
 
@@ -97,7 +97,8 @@ class Suspects:
         lines += table(cells, [True, True, True, False, False, False])
         if classes:
             lines.append("  a negative margin: the network held another class to be likelier; look at its label first")
-        return "\n\n".join(["\n".join(lines), *(str(each.left_out) for each in self.suspects if each.left_out)])
+        told = ["\n".join(lines), *(str(each.left_out) for each in self.suspects if each.left_out)]
+        return printable("\n\n".join(told))
 
 
 def suspects(
