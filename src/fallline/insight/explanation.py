@@ -62,6 +62,7 @@ class Explanation:
         run, step, epoch: of a run; "", None and None of a network.
         verified_at: the step after which the replayed weights had the hash that the run recorded; None where unknown.
         row: the row that was asked for, or None.
+        source: a row's number → its place in the source and its cells there; None where that is not known.
     """
 
     weight: str

@@ -95,7 +95,7 @@ class Tape:
         """Which part of the network a node belongs to."""
         _, scope, call, derivative_of = node.provenance
         scope = scope or ""
-        whole = scope == LOSS_SCOPE or (scope in self.modules and scope not in self._holders and bool(scope))
+        whole = scope == LOSS_SCOPE or (scope in self.modules and scope not in self._holders)
         return scope, call, "" if whole else derivative_of
 
     def label(self, key: Key) -> str:
@@ -107,7 +107,8 @@ class Tape:
         kind = self.modules.get(scope, "")
         if op:
             return f"{op} in {scope or 'the network'}{f' ({kind}{again})' if scope else ''}"
-        return f"{scope} ({kind}{again})" if kind else scope or "the network"
+        name = scope or "the network"
+        return f"{name} ({kind}{again})" if kind else name
 
     def place(self, node: Node, index: int) -> tuple[int | None, tuple[int, ...]]:
         """(row of the batch, the other places) of an element; without rows, all of its places."""
