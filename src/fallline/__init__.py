@@ -23,7 +23,11 @@ if TYPE_CHECKING:
         ShapeError,
     )
     from fallline.insight.diff import diff
+    from fallline.insight.explain import explain
+    from fallline.insight.leave_out import leave_out
     from fallline.insight.profile import profile
+    from fallline.insight.row_norms import row_gradient_norms
+    from fallline.insight.suspects import suspects
     from fallline.insight.verify import verify
     from fallline.ops.functions import (
         absolute,
@@ -80,7 +84,11 @@ _ROOMS = {
     "errors": "ArgumentError DataError FalllineError GraphError KindError MissingExtraError ModelFileError "
     "RunFolderError ShapeError",
     "insight.diff": "diff",
+    "insight.explain": "explain",
+    "insight.leave_out": "leave_out",
     "insight.profile": "profile",
+    "insight.row_norms": "row_gradient_norms",
+    "insight.suspects": "suspects",
     "insight.verify": "verify",
     "ops.functions": "absolute broadcast cast clip concatenate erf exp expm1 log log1p log_softmax logsumexp matmul "
     "max maximum mean minimum one_hot relu reshape sigmoid sign softmax softplus sqrt stack stop_gradient sum take "
@@ -127,10 +135,12 @@ __all__ = [
     "erf",
     "evaluate",
     "exp",
+    "explain",
     "expm1",
     "fit",
     "grad",
     "hvp",
+    "leave_out",
     "load",
     "log",
     "log1p",
@@ -153,6 +163,7 @@ __all__ = [
     "replay",
     "reshape",
     "resume",
+    "row_gradient_norms",
     "set_threads",
     "sigmoid",
     "sign",
@@ -162,6 +173,7 @@ __all__ = [
     "stack",
     "stop_gradient",
     "sum",
+    "suspects",
     "take",
     "tanh",
     "trace",
