@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import timeit
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,10 +28,13 @@ from benchmarks.tasks import network
 from fallline import optim
 from fallline.cli.train_lab import LabBeside
 from fallline.lab.place import run_id
+from fallline.training.control import Control
+from fallline.training.pace import SECONDS
+from fallline.training.signals import StopRequest
 
 NAME = "lab"
 ROUNDS = int(os.environ.get("FALLLINE_LAB_ROUNDS", "15"))
-BLOCK = float(os.environ.get("FALLLINE_LAB_SECONDS", "4"))
+BLOCK = float(os.environ.get("FALLLINE_LAB_SECONDS", "2.5"))
 """Seconds of a block, about."""
 PAGES = 3
 LIMIT = 0.02
@@ -143,13 +147,16 @@ def in_one_training(x: Any, y: Any, epochs: int) -> tuple[list[str], float]:
 def whole_trainings(x: Any, y: Any, epochs: int) -> list[str]:
     """Whole trainings without a lab, with the lab, and with three pages, in turn."""
 
+    def nothing(run: fl.Run, epoch: int) -> None:
+        """Like the callback that opens the pages: with one, the weights are looked at after each epoch."""
+
     def alone() -> float:
         with tempfile.TemporaryDirectory(prefix="lab-") as place:
-            return fit(x, y, 2 * epochs, Path(place) / "run").seconds
+            return fit(x, y, 2 * epochs, Path(place) / "run", [nothing]).seconds
 
     def unseen() -> float:
         with lab() as (folder, _):
-            return fit(x, y, 2 * epochs, folder, [fl.Observer()]).seconds
+            return fit(x, y, 2 * epochs, folder, [nothing, fl.Observer()]).seconds
 
     def seen() -> float:
         with lab() as (folder, address):
@@ -170,22 +177,32 @@ def whole_trainings(x: Any, y: Any, epochs: int) -> list[str]:
         "without a lab": alone, "with the lab, no page": unseen, f"with the lab, {PAGES} pages": seen,
     }  # fmt: skip
     found: dict[str, list[float]] = {name: [] for name in contenders}
-    for number in range(-1, max(3, ROUNDS // 2)):
+    for number in range(-1, max(3, ROUNDS // 3)):
         for name in [*contenders][:: 1 if number % 2 else -1]:
-            seconds = contenders[name]()
+            taken = contenders[name]()
             if number >= 0:
-                found[name].append(seconds)
+                found[name].append(taken)
     base = found["without a lab"]
     lines = ["", "## Whole trainings", "", "| | seconds, median (fastest) | ratio, median | middle half |"]
     lines.append("| --- | --- | --- | --- |")
-    for name, seconds in found.items():
-        ratios = [one / other for one, other in zip(seconds, base, strict=True)]
+    for name, times in found.items():
+        ratios = [one / other for one, other in zip(times, base, strict=True)]
         low, ratio, high = statistics.quantiles(ratios, n=4)
-        times = f"{statistics.median(seconds):.3f} ({min(seconds):.3f})"
-        lines.append(f"| {name} | {times} | {ratio:.4f} | {low:.4f} to {high:.4f} |")
+        seconds = f"{statistics.median(times):.3f} ({min(times):.3f})"
+        lines.append(f"| {name} | {seconds} | {ratio:.4f} | {low:.4f} to {high:.4f} |")
     lines += [
         "",
         f"{2 * epochs} epochs each, in turn. The lab brings observers with it, which may take 2 % of the time and "
         "compile one program at the start; without a lab there are none.",
+        "",
+        f"Looking whether somebody asks the training to pause takes {1e6 * a_look():.1f} µs for each run of steps of some "
+        f"{1e3 * SECONDS:.0f} ms.",
     ]
     return lines
+
+
+def a_look() -> float:
+    """Seconds that one look at a run folder's control.json takes, where there is none."""
+    with tempfile.TemporaryDirectory(prefix="lab-") as place:
+        control, stop = Control(Path(place)), StopRequest()
+        return min(timeit.repeat(lambda: control.obey(stop, lambda: None), number=1000, repeat=5)) / 1000
