@@ -81,7 +81,7 @@ class Tabs:
         self.play = sync_playwright().start()
         self.browser = self.play.chromium.launch(executable_path=BROWSER)
         self.tabs = [self.browser.new_page() for _ in range(PAGES)]
-        self.address, self.events = f"{address}#/watch/{run}", 0
+        self.address, self.events = f"{address}#/watch?runs={run}", 0
 
     def all(self, word: str) -> None:
         """Open or close them."""
@@ -186,7 +186,7 @@ def _pages(pages: Pages | Tabs) -> str:
         return "The pages are those of a Chromium without a window, on the same processors as the training."
     return (
         f"The pages got {pages.events:,} events. A page is a process that reads what a browser's page reads, as often "
-        "(history, observations, the stream of events, the list of runs each 3 s), and draws nothing: what a browser "
+        "(history, observations, the stream of events, the list of runs each 2 s), and draws nothing: what a browser "
         "takes to draw depends on it and its machine."
     )
 
