@@ -192,8 +192,8 @@ def in_one_training(x: Any, y: Any, epochs: int) -> tuple[list[str], float]:
         f"{ROUNDS} pairs of blocks of {epochs} epochs, in turn. With {PAGES} open pages an epoch takes "
         f"**{100 * middle:+.2f} %** (middle half of the pairs {100 * low:+.2f} to {100 * high:+.2f} %; required: "
         f"within 2 %). {observed:,} observations were made; the pages got {events:,} events. A page is a process that "
-        "reads what a browser's page reads, as often (history, observations, the stream of events, the list of runs each "
-        "2 s), and draws nothing.",
+        "reads what a browser's page reads, as often (history, observations, the stream of events, the list of runs "
+        "each 2 s), and draws nothing.",
     ]
     return lines, middle
 
@@ -211,8 +211,8 @@ def in_a_browser(x: Any, y: Any, epochs: int) -> list[str]:
     lines += [
         "",
         "Drawing is the browser's work, without a graphics processor here. Where a training takes all cores, its "
-        "threads wait for each other whenever one is kept from its core, and it may be faster on fewer threads, to which "
-        "it then falls back; the bits stay the same.",
+        "threads wait for each other whenever one is kept from its core, and it may be faster on fewer threads, to "
+        "which it then falls back; the bits stay the same.",
     ]
     return lines
 
