@@ -1,18 +1,22 @@
 """What it costs to watch: MNIST's network with three open pages of the lab, and without any.
 
 In one training, blocks of epochs with three pages and with none take turns; the ratio of each pair counts, and of those
-the median. Then whole trainings with the lab and three pages take turns with others that know of no lab.
+the median. The pages are processes that read what a page reads; where there is a Chromium, the real ones in it, too.
+Then whole trainings with the lab and three pages take turns with others that know of no lab.
 FALLLINE_LAB_ROUNDS and FALLLINE_LAB_SECONDS ask for less, as a trial.
 """
 
+import importlib.util
 import json
 import math
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import timeit
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,12 +31,17 @@ from benchmarks.tasks import network
 from fallline import optim
 from fallline.cli.train_lab import LabBeside
 from fallline.lab.place import run_id
+from fallline.training.control import Control
+from fallline.training.pace import SECONDS
+from fallline.training.signals import StopRequest
 
 NAME = "lab"
 ROUNDS = int(os.environ.get("FALLLINE_LAB_ROUNDS", "15"))
-BLOCK = float(os.environ.get("FALLLINE_LAB_SECONDS", "4"))
+BLOCK = float(os.environ.get("FALLLINE_LAB_SECONDS", "2.5"))
 """Seconds of a block, about."""
 PAGES = 3
+LONGER = 4
+"""Blocks that a whole training is long."""
 LIMIT = 0.02
 
 
@@ -44,20 +53,57 @@ def run() -> str:
     x, y = pixels.reshape(len(pixels), -1), idx("train-labels-idx1-ubyte.gz").astype(np.int64)
     epochs = math.ceil(BLOCK / (fit(x, y, 4).seconds / 4))
     lines, watched = in_one_training(x, y, epochs)
-    text = "\n".join([*lines, *whole_trainings(x, y, epochs)])
+    text = "\n".join([*lines, *in_a_browser(x, y, epochs), *whole_trainings(x, y, epochs)])
     if watched >= LIMIT:
         raise AssertionError(text)
     return text
 
 
-def fit(x: Any, y: Any, epochs: int, folder: Path | None = None, callbacks: Any = ()) -> fl.Run:
+def fit(
+    x: Any, y: Any, epochs: int, folder: Path | None = None, callbacks: Any = (), threads: int | None = None
+) -> fl.Run:
     """MNIST's network, trained."""
     options: dict[str, Any] = {"optimizer": optim.SGD(lr=MNIST.rate), "batch_size": MNIST.batch, "epochs": epochs}
-    return fl.fit(network(MNIST), x, y, **options, run_dir=folder, callbacks=callbacks)
+    return fl.fit(network(MNIST), x, y, **options, run_dir=folder, callbacks=callbacks, threads=threads)
+
+
+BROWSER = "chromium"
+
+
+class Tabs:
+    """Open pages in a browser without a window, which is there while they are closed, too.
+
+    Args:
+        address: the lab's.
+        run: the id of the run that they show.
+    """
+
+    def __init__(self, address: str, run: str) -> None:
+        from playwright.sync_api import sync_playwright
+
+        self.play = sync_playwright().start()
+        self.browser = self.play.chromium.launch(executable_path=shutil.which(BROWSER))
+        self.tabs = [self.browser.new_page() for _ in range(PAGES)]
+        self.address, self.events = f"{address}#/watch?runs={run}", 0
+
+    def all(self, word: str) -> None:
+        """Open or close them."""
+        for tab in self.tabs:
+            tab.goto(self.address if word == "open" else "about:blank")
+
+    def end(self) -> None:
+        """Be rid of them."""
+        self.browser.close()
+        self.play.stop()
 
 
 class Pages:
-    """Open pages, each in a process of its own that waits while its page is closed."""
+    """Open pages, each in a process of its own that waits while its page is closed.
+
+    Args:
+        address: the lab's.
+        run: the id of the run that they show.
+    """
 
     def __init__(self, address: str, run: str) -> None:
         command = [sys.executable, "-m", "benchmarks.lab_reader", address, run]
@@ -90,12 +136,14 @@ def lab() -> Iterator[tuple[Path, str]]:
             yield folder, beside.address
 
 
-def in_one_training(x: Any, y: Any, epochs: int) -> tuple[list[str], float]:
-    """Blocks of epochs of one training, with and without open pages."""
+def blocks(
+    x: Any, y: Any, epochs: int, kind: type[Pages] | type[Tabs], rounds: int, threads: int | None = None
+) -> tuple[dict[str, list[float]], int, int]:
+    """(seconds of blocks of epochs of one training with open and with closed pages, observations, events)."""
     found: dict[str, list[float]] = {"open": [], "close": []}
     with lab() as (folder, address):
-        pages = Pages(address, run_id(folder))
-        turns = iter([word for number in range(-1, ROUNDS) for word in ("open", "close")[:: 1 if number % 2 else -1]])
+        pages = kind(address, run_id(folder))
+        turns = iter([word for number in range(-1, rounds) for word in ("open", "close")[:: 1 if number % 2 else -1]])
         now, since = "close", 0.0
 
         def turn(run: fl.Run, epoch: int) -> bool:
@@ -112,14 +160,25 @@ def in_one_training(x: Any, y: Any, epochs: int) -> tuple[list[str], float]:
             now, since = following, time.perf_counter()
             return False
 
-        fit(x, y, 10**9, folder, [turn, fl.Observer()])
+        fit(x, y, 10**9, folder, [turn, fl.Observer()], threads)
         if now == "open":
             pages.all("close")
         pages.end()
         observed = (folder / "observations.jsonl").read_text(encoding="utf-8").count("\n")
-    few = min(map(len, found.values()))
-    pairs = [one / other for one, other in zip(found["open"][:few], found["close"][:few], strict=True)]
+    return found, observed, pages.events
+
+
+def dearer(found: dict[str, list[float]]) -> tuple[float, float, float]:
+    """By how much an epoch with open pages takes longer: (lower quartile, median, upper quartile)."""
+    pairs = [one / other - 1 for one, other in zip(found["open"], found["close"], strict=False)]
     low, middle, high = statistics.quantiles(pairs, n=4)
+    return low, middle, high
+
+
+def in_one_training(x: Any, y: Any, epochs: int) -> tuple[list[str], float]:
+    """The lines on readers that draw nothing, and by how much an epoch is dearer with them."""
+    found, observed, events = blocks(x, y, epochs, Pages, ROUNDS)
+    low, middle, high = dearer(found)
     lines = [
         f"## In one training: {MNIST.title}, 60,000 images of bytes",
         "",
@@ -130,26 +189,47 @@ def in_one_training(x: Any, y: Any, epochs: int) -> tuple[list[str], float]:
             for name, words in (("close", "no page open"), ("open", f"{PAGES} pages open"))
         ),
         "",
-        f"{few} pairs of blocks of {epochs} epochs, in turn. With {PAGES} open pages an epoch takes "
-        f"**{100 * (middle - 1):+.2f} %** (middle half of the pairs {100 * (low - 1):+.2f} to "
-        f"{100 * (high - 1):+.2f} %; required: within 2 %). The pages got {pages.events:,} events; {observed:,} "
-        "observations were made. A page is a process that reads what a browser's page reads, as often (history, "
-        "observations, the stream of events, the list of runs each 3 s), and draws nothing: what a browser takes to "
-        "draw depends on it and its machine.",
+        f"{ROUNDS} pairs of blocks of {epochs} epochs, in turn. With {PAGES} open pages an epoch takes "
+        f"**{100 * middle:+.2f} %** (middle half of the pairs {100 * low:+.2f} to {100 * high:+.2f} %; required: "
+        f"within 2 %). {observed:,} observations were made; the pages got {events:,} events. A page is a process that "
+        "reads what a browser's page reads, as often (history, observations, the stream of events, the list of runs "
+        "each 2 s), and draws nothing.",
     ]
-    return lines, middle - 1
+    return lines, middle
+
+
+def in_a_browser(x: Any, y: Any, epochs: int) -> list[str]:
+    """The lines on the real pages, on a training that leaves the browser a core, and on one that takes all."""
+    cores = len(os.sched_getaffinity(0))
+    if shutil.which(BROWSER) is None or importlib.util.find_spec("playwright") is None or cores < 2:
+        return ["", f"No measurement in a browser: that needs {BROWSER}, Playwright and two cores."]
+    lines = ["", f"## In a browser: {PAGES} pages in {BROWSER} without a window, on the training's own processors", ""]
+    lines += ["| threads of a step | an epoch takes | middle half of the pairs |", "| --- | --- | --- |"]
+    for threads, words in ((cores - 1, f"{cores - 1} of {cores} cores"), (None, f"up to {cores}, chosen as it trains")):
+        low, middle, high = dearer(blocks(x, y, epochs, Tabs, max(3, ROUNDS // 2), threads)[0])
+        lines.append(f"| {words} | {100 * middle:+.2f} % | {100 * low:+.2f} to {100 * high:+.2f} % |")
+    lines += [
+        "",
+        "Drawing is the browser's work, without a graphics processor here. Where a training takes all cores, its "
+        "threads wait for each other whenever one is kept from its core, and it may be faster on fewer threads, to "
+        "which it then falls back; the bits stay the same.",
+    ]
+    return lines
 
 
 def whole_trainings(x: Any, y: Any, epochs: int) -> list[str]:
     """Whole trainings without a lab, with the lab, and with three pages, in turn."""
 
+    def nothing(run: fl.Run, epoch: int) -> None:
+        """Like the callback that opens the pages: with one, the weights are looked at after each epoch."""
+
     def alone() -> float:
         with tempfile.TemporaryDirectory(prefix="lab-") as place:
-            return fit(x, y, 2 * epochs, Path(place) / "run").seconds
+            return fit(x, y, LONGER * epochs, Path(place) / "run", [nothing]).seconds
 
     def unseen() -> float:
         with lab() as (folder, _):
-            return fit(x, y, 2 * epochs, folder, [fl.Observer()]).seconds
+            return fit(x, y, LONGER * epochs, folder, [nothing, fl.Observer()]).seconds
 
     def seen() -> float:
         with lab() as (folder, address):
@@ -161,7 +241,7 @@ def whole_trainings(x: Any, y: Any, epochs: int) -> list[str]:
                     opened.append(True)
                     pages.all("open")
 
-            seconds = fit(x, y, 2 * epochs, folder, [begin, fl.Observer()]).seconds
+            seconds = fit(x, y, LONGER * epochs, folder, [begin, fl.Observer()]).seconds
             pages.all("close")
             pages.end()
             return seconds
@@ -170,22 +250,30 @@ def whole_trainings(x: Any, y: Any, epochs: int) -> list[str]:
         "without a lab": alone, "with the lab, no page": unseen, f"with the lab, {PAGES} pages": seen,
     }  # fmt: skip
     found: dict[str, list[float]] = {name: [] for name in contenders}
-    for number in range(-1, max(3, ROUNDS // 2)):
+    for number in range(max(3, ROUNDS // 4)):
         for name in [*contenders][:: 1 if number % 2 else -1]:
-            seconds = contenders[name]()
-            if number >= 0:
-                found[name].append(seconds)
+            found[name].append(contenders[name]())
     base = found["without a lab"]
     lines = ["", "## Whole trainings", "", "| | seconds, median (fastest) | ratio, median | middle half |"]
     lines.append("| --- | --- | --- | --- |")
-    for name, seconds in found.items():
-        ratios = [one / other for one, other in zip(seconds, base, strict=True)]
+    for name, times in found.items():
+        ratios = [one / other for one, other in zip(times, base, strict=True)]
         low, ratio, high = statistics.quantiles(ratios, n=4)
-        times = f"{statistics.median(seconds):.3f} ({min(seconds):.3f})"
-        lines.append(f"| {name} | {times} | {ratio:.4f} | {low:.4f} to {high:.4f} |")
+        seconds = f"{statistics.median(times):.3f} ({min(times):.3f})"
+        lines.append(f"| {name} | {seconds} | {ratio:.4f} | {low:.4f} to {high:.4f} |")
     lines += [
         "",
-        f"{2 * epochs} epochs each, in turn. The lab brings observers with it, which may take 2 % of the time and "
+        f"{LONGER * epochs} epochs each, in turn. The lab brings observers with it, which may take 2 % of the time and "
         "compile one program at the start; without a lab there are none.",
+        "",
+        f"Looking whether somebody asks the training to pause takes {1e6 * a_look():.1f} µs for each run of steps of "
+        f"some {1e3 * SECONDS:.0f} ms.",
     ]
     return lines
+
+
+def a_look() -> float:
+    """Seconds that one look at a run folder's control.json takes, where there is none."""
+    with tempfile.TemporaryDirectory(prefix="lab-") as place:
+        control, stop = Control(Path(place)), StopRequest()
+        return min(timeit.repeat(lambda: control.obey(stop, lambda: None), number=1000, repeat=5)) / 1000
