@@ -151,9 +151,8 @@ class _Walk:
         return [group for _, group in sorted(made, key=lambda one: one[0])]
 
     def _group(self, prefix: str, members: list[str], leaves: Mapping[str, Node]) -> tuple[int, _Group]:
-        entries = sorted(
-            (entry for name in members for entry in self._entries(leaves[name])), key=lambda entry: self.order[id(entry[0])]
-        )  # fmt: skip
+        entries = [entry for name in members for entry in self._entries(leaves[name])]
+        entries.sort(key=lambda entry: self.order[id(entry[0])])
         first, side = entries[0]
         others = [parent for parent in first.inputs if parent is not side]
         floats = [parent for parent in others if parent.type.dtype.is_float]

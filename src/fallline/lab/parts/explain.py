@@ -6,35 +6,32 @@ from typing import Any
 import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from fallline.errors import ArgumentError, nearest
 from fallline.insight.passes import shares
-from fallline.lab.parts.network import places, whole
-from fallline.lab.past import Past, PastRun
+from fallline.lab.answers import answer, query_number
+from fallline.lab.parts.network import places
+from fallline.lab.past import PastRun
 from fallline.lab.place import Lab
-from fallline.training.run_folder import plain
 
 LISTED = 12
 _SPELLED = re.compile(r"(?P<name>[^\[\]]+)\[(?P<place>\s*\d{1,9}\s*(?:,\s*\d{1,9}\s*)*)\]")
 
 
 def routes(lab: Lab) -> list[BaseRoute]:
-    """GET runs/ID/explain?step=K&weight=0.weight[2,5]&row=I."""
-    past = Past()
+    """GET runs/ID/explain?step=K&weight=0.weight[2,5]."""
 
     async def explain(request: Request) -> Response:
-        run = past[lab.folder(request.path_params["run"])]
-        query = request.query_params
-        step, row = whole(query.get("step", ""), "step"), query.get("row")
-        number = None if row is None else whole(row, "row")
-        return JSONResponse(await run_in_threadpool(explained, run, step, query.get("weight", ""), number))
+        run = lab.past[lab.folder(request.path_params["run"])]
+        step = query_number(request, "step", 0, 0, 1 << 48)
+        return answer(await run_in_threadpool(explained, run, step, request.query_params.get("weight", "")))
 
     return [Route("/runs/{run}/explain", explain)]
 
 
-def explained(run: PastRun, step: int, weight: str, row: int | None) -> dict[str, Any]:
+def explained(run: PastRun, step: int, weight: str) -> dict[str, Any]:
     """One weight at one step: its value, gradient and update, and what each row (or position) contributed."""
     with run.lock:
         passes, reader = run.passes(step), run.reader()
@@ -47,37 +44,31 @@ def explained(run: PastRun, step: int, weight: str, row: int | None) -> dict[str
         activations, deltas = (array.reshape(len(array), -1).astype(np.float64) for array in found)
         products = activations * deltas  # (rows, positions)
         total = float(products.sum())
-        chosen = products if row is None else products[[row]]
-        order = np.argsort(-np.abs(chosen.ravel()), kind="stable")[:LISTED]
-        for at in order:
-            r, position = divmod(int(at), chosen.shape[1])
-            r = r if row is None else row
+        for at in np.argsort(-np.abs(products.ravel()), kind="stable")[:LISTED]:
+            r, position = divmod(int(at), products.shape[1])
             parts.append(
                 {
                     "row": int(passes.numbers[r]),
-                    "position": position if chosen.shape[1] > 1 else None,
+                    "position": position if products.shape[1] > 1 else None,
                     "activation": activations[r, position],
                     "delta": deltas[r, position],
                     "share": products[r, position],
                 }
             )
         others = {"count": products.size - len(parts), "share": total - sum(part["share"] for part in parts)}
-    answer: dict[str, Any] = plain(
-        {
-            "weight": f"{name}{places(place)}",
-            "step": step,
-            "before": float(passes.before.weights[name][place]),
-            "gradient": float(passes.gradients[name][place]),
-            "after": float(after[name][place]),
-            "learning_rate": passes.learning_rate,
-            "rule": repr(reader.replayer.recording.optimizer),
-            "rows": len(passes.numbers),
-            "parts": parts,
-            "others": others,
-            "total": total,
-        }
-    )
-    return answer
+    return {
+        "weight": f"{name}{places(place)}",
+        "step": step,
+        "before": float(passes.before.weights[name][place]),
+        "gradient": float(passes.gradients[name][place]),
+        "after": float(after[name][place]),
+        "learning_rate": passes.learning_rate,
+        "rule": repr(reader.replayer.recording.optimizer),
+        "rows": len(passes.numbers),
+        "parts": parts,
+        "others": others,
+        "total": total,
+    }
 
 
 def located(shapes: dict[str, tuple[int, ...]], weight: str) -> tuple[str, tuple[int, ...]]:

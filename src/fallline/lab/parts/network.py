@@ -7,48 +7,36 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from fallline.errors import ArgumentError, FalllineError
+from fallline.errors import FalllineError
 from fallline.insight.anatomy import LINEAR, SCALE, Anatomy, Stage
 from fallline.insight.passes import Passes
 from fallline.ir.graph import Node
-from fallline.lab.past import Past, PastRun
+from fallline.lab.answers import answer, query_number
+from fallline.lab.past import PastRun
 from fallline.lab.place import Lab
-from fallline.training.run_folder import plain
 
 Array = NDArray[Any]
-SHOWN, MOST_ROWS = 24, 32
-"""Units of a layer, and rows of a batch, that a page draws at most."""
+SHOWN, MOST_ROWS, MOST_MEMBERS = 24, 32, 1 << 20
+"""Units of a layer, and rows of a batch, that a page draws at most; members of an ensemble."""
 
 
 def routes(lab: Lab) -> list[BaseRoute]:
     """GET runs/ID/network and runs/ID/step/K."""
-    past = Past()
 
     async def network(request: Request) -> Response:
-        run = past[lab.folder(request.path_params["run"])]
-        return JSONResponse(await run_in_threadpool(describe, run))
+        run = lab.past[lab.folder(request.path_params["run"])]
+        return answer(await run_in_threadpool(describe, run))
 
     async def step(request: Request) -> Response:
-        run = past[lab.folder(request.path_params["run"])]
-        number, query = request.path_params["step"], request.query_params
-        rows, member = whole(query.get("rows", "8"), "rows"), whole(query.get("member", "0"), "member")
-        return JSONResponse(await run_in_threadpool(flows, run, number, min(rows, MOST_ROWS), member))
+        run = lab.past[lab.folder(request.path_params["run"])]
+        rows = query_number(request, "rows", 8, 1, MOST_ROWS)
+        member = query_number(request, "member", 0, 0, MOST_MEMBERS)
+        return answer(await run_in_threadpool(flows, run, request.path_params["step"], rows, member))
 
     return [Route("/runs/{run}/network", network), Route("/runs/{run}/step/{step:int}", step)]
-
-
-def whole(text: str, name: str) -> int:
-    """A whole number of 0 or more from a query.
-
-    Raises:
-        ArgumentError: it is none.
-    """
-    if not (text.isascii() and text.isdecimal() and len(text) < 16):
-        raise ArgumentError(f"{name} must be a whole number of 0 or more, found {text[:40]!r}")
-    return int(text)
 
 
 def describe(run: PastRun) -> dict[str, Any]:
@@ -60,23 +48,20 @@ def describe(run: PastRun) -> dict[str, Any]:
     except FalllineError as error:
         steps, refusal = 0, str(error)
     columns = [_column(node) for node in anatomy.carried]
-    found: dict[str, Any] = plain(
-        {
-            "name": run.path.name,
-            "loss": stored.config.get("loss"),
-            "optimizer": stored.config.get("optimizer"),
-            "batch_size": stored.config.get("batch_size"),
-            "steps": steps,
-            "refusal": refusal,
-            "columns": columns,
-            "stages": [_stage(stage) for stage in anatomy.stages],
-            "parameters": sum(stage.count for stage in anatomy.stages),
-            "multiply_adds": sum(stage.multiply_adds for stage in anatomy.stages),
-            "inputs": _names(inputs, columns[0]),
-            "outputs": _names(outputs, columns[-1]),
-        }
-    )
-    return found
+    return {
+        "name": run.path.name,
+        "loss": stored.config.get("loss"),
+        "optimizer": stored.config.get("optimizer"),
+        "batch_size": stored.config.get("batch_size"),
+        "steps": steps,
+        "refusal": refusal,
+        "columns": columns,
+        "stages": [_stage(stage) for stage in anatomy.stages],
+        "parameters": sum(stage.count for stage in anatomy.stages),
+        "multiply_adds": sum(stage.multiply_adds for stage in anatomy.stages),
+        "inputs": _names(inputs, columns[0]),
+        "outputs": _names(outputs, columns[-1]),
+    }
 
 
 def _names(names: list[str], column: dict[str, Any]) -> list[str] | None:
@@ -126,22 +111,19 @@ def flows(run: PastRun, step: int, rows: int, member: int) -> dict[str, Any]:
         after = run.reader().after(step)
         targets = run.reader().replayer.batches.rows.y[passes.numbers[:rows]]
     columns = [_values(array[:rows], member) for array in passes.carried]
-    found: dict[str, Any] = plain(
-        {
-            "step": passes.step,
-            "epoch": passes.epoch,
-            "loss": passes.loss,
-            "learning_rate": passes.learning_rate,
-            "batch": len(passes.numbers),
-            "rows": passes.numbers[:rows].tolist(),
-            "targets": targets.reshape(len(targets), -1)[:, 0].tolist(),
-            "row_losses": None if passes.row_losses is None else passes.row_losses[:rows].tolist(),
-            "columns": [column.tolist() for column in columns],
-            "stages": _moved(passes, anatomy, rows, member),
-            "sizes": _lengths(anatomy, passes, after.weights),
-        }
-    )
-    return found
+    return {
+        "step": passes.step,
+        "epoch": passes.epoch,
+        "loss": passes.loss,
+        "learning_rate": passes.learning_rate,
+        "batch": len(passes.numbers),
+        "rows": passes.numbers[:rows].tolist(),
+        "targets": targets.reshape(len(targets), -1)[:, 0].tolist(),
+        "row_losses": None if passes.row_losses is None else passes.row_losses[:rows].tolist(),
+        "columns": [column.tolist() for column in columns],
+        "stages": _moved(passes, anatomy, rows, member),
+        "sizes": _lengths(anatomy, passes, after.weights),
+    }
 
 
 def _values(array: Array, member: int) -> Array:
