@@ -125,10 +125,12 @@ class TrainJob:
         known = None if self.again is None or self.branch is not None else self.again.made_by
         about = self._about(prepared) if known is None else dict(known)
         view = Silent() if self.silent else Terminal() if self.console.is_terminal else Silent()
-        observers = (Observer(),) if self.given.get("lab") or self.given.get("observe") else ()
+        observed: dict[str, Any] = {}
+        if self.given.get("lab") or self.given.get("observe"):
+            observed["callbacks"] = (Observer(),)
         result = train_table(
             prepared, options, folder=self.folder, about=about, progress=view, again=self.again,
-            branch=self._changes(prepared), callbacks=observers,
+            branch=self._changes(prepared), **observed,
         )  # fmt: skip
         self._finish(result)
         return result

@@ -92,7 +92,8 @@ class Forks:
             time.sleep(LOOK)
         if fork.failed:
             self.started.remove(fork)
-            raise RunFolderError(f"the fork did not begin: {fork.problem}")
+            with said:
+                raise RunFolderError(f"the fork did not begin: {fork.problem}")
         return folder
 
     def _new(self, run: Path) -> Path:
@@ -111,6 +112,8 @@ class Forks:
                 fork.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 fork.process.kill()
+        for fork in self.started:
+            fork.said.close()
         return [fork.folder for fork in left]
 
 

@@ -54,7 +54,7 @@ def mapping(text: bytes) -> dict[str, Any]:
         found = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    level = [found] if isinstance(found, dict) else []
+    level: list[Any] = [found] if isinstance(found, dict) else []
     for _ in range(DEEPEST):
         nested = [each.values() if isinstance(each, dict) else each for each in level]
         level = [item for items in nested for item in items if isinstance(item, dict | list)]

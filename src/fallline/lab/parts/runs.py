@@ -32,7 +32,7 @@ def routes(lab: Lab) -> list[BaseRoute]:
         return answer(await run_in_threadpool(observations_of, lab.folder(request.path_params["run"])))
 
     async def control(request: Request) -> Response:
-        folder, action = lab.folder(request.path_params["run"]), (await asked(request)).get("action")
+        folder, action = lab.folder(request.path_params["run"]), text((await asked(request)).get("action"), 40)
         await run_in_threadpool(ask, folder, action)
         return answer({"asked": action})
 
