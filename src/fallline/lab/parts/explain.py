@@ -1,9 +1,11 @@
 """What the page shows of one weight: where its gradient comes from, row by row, and what the update makes of it."""
 
+import math
 import re
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,7 +18,8 @@ from fallline.lab.parts.network import places
 from fallline.lab.past import PastRun
 from fallline.lab.place import Lab
 
-LISTED = 12
+Array = NDArray[Any]
+LISTED = 8
 _SPELLED = re.compile(r"(?P<name>[^\[\]]+)\[(?P<place>\s*\d{1,9}\s*(?:,\s*\d{1,9}\s*)*)\]")
 
 
@@ -37,38 +40,41 @@ def explained(run: PastRun, step: int, weight: str) -> dict[str, Any]:
         passes, reader = run.passes(step), run.reader()
         after = reader.after(step).weights
     name, place = located({key: array.shape for key, array in passes.gradients.items()}, weight)
+    before, gradient = passes.before.weights[name][place], passes.gradients[name][place]
     found = shares(passes, reader.anatomy.main, name, place)
-    parts: list[dict[str, Any]] = []
-    others, total = None, None
-    if found is not None:
-        activations, deltas = (array.reshape(len(array), -1).astype(np.float64) for array in found)
-        products = activations * deltas  # (rows, positions)
-        total = float(products.sum())
-        for at in np.argsort(-np.abs(products.ravel()), kind="stable")[:LISTED]:
-            r, position = divmod(int(at), products.shape[1])
-            parts.append(
-                {
-                    "row": int(passes.numbers[r]),
-                    "position": position if products.shape[1] > 1 else None,
-                    "activation": activations[r, position],
-                    "delta": deltas[r, position],
-                    "share": products[r, position],
-                }
-            )
-        others = {"count": products.size - len(parts), "share": total - sum(part["share"] for part in parts)}
+    activations, deltas = (np.empty((0, 1)), np.empty((0, 1))) if found is None else map(_wide, found)
+    products = activations * deltas  # (rows, positions)
+    order = np.argsort(-np.abs(products.ravel()), kind="stable")
+    listed = [divmod(int(at), products.shape[1]) for at in order[:LISTED]]
+    others = math.fsum(products.ravel()[order[LISTED:]])
     return {
         "weight": f"{name}{places(place)}",
         "step": step,
-        "before": float(passes.before.weights[name][place]),
-        "gradient": float(passes.gradients[name][place]),
-        "after": float(after[name][place]),
-        "learning_rate": passes.learning_rate,
-        "rule": repr(reader.replayer.recording.optimizer),
-        "rows": len(passes.numbers),
-        "parts": parts,
-        "others": others,
-        "total": total,
+        "before": shortest(before),
+        "gradient": shortest(gradient),
+        "batch": len(passes.numbers),
+        "terms": products.size,
+        "parts": [
+            {"row": int(passes.numbers[r]), "factor": activations[r, c], "delta": deltas[r, c], "share": products[r, c]}
+            for r, c in listed
+        ],
+        "others": {"sum": others, "count": products.size - len(listed)},
+        "rounding": [math.fsum([float(gradient), -others, *(-float(products[at]) for at in listed)])],
+        "update": {
+            "rule": repr(reader.replayer.recording.optimizer),
+            "after": shortest(after[name][place]),
+            "learning_rate": passes.learning_rate,
+        },
     }
+
+
+def _wide(array: Array) -> Array:
+    return array.reshape(len(array), -1).astype(np.float64)
+
+
+def shortest(value: Any) -> float:
+    """A number with no more digits than tell it from its neighbours in its own type."""
+    return float(str(value))
 
 
 def located(shapes: dict[str, tuple[int, ...]], weight: str) -> tuple[str, tuple[int, ...]]:

@@ -34,14 +34,14 @@ export function line(element, options) {
     scales: { x: { time: false }, y: log ? { distr: 3, range: around } : { range: spread } },
     axes: [
       { ...axis(), label: x, labelSize: 18, labelFont: font(11), size: 30, values: (_, ticks) => ticks.map((t) => (Number.isInteger(t) ? short(t) : '')) },
-      { ...axis(), size: 58, values: (_, ticks) => ticks.map((t) => (t == null ? '' : format(t, 3))) },
+      { ...axis(log), size: 58, values: (_, ticks) => ticks.map((t) => (t == null ? '' : format(t, 3))) },
     ],
     series: [
-      { label: x, value: (_, value) => (value == null ? '–' : number(value)) },
+      { label: x, value: (_, value) => (value == null ? 'last' : number(value)) },
       ...series.map((one) => ({
         label: one.label, stroke: colour(one.colour), width: one.width ?? 1.6, dash: one.dash, spanGaps: true,
         alpha: one.faint ? 0.38 : 1, points: { show: one.points ?? false, size: 5, fill: colour(one.colour) },
-        value: (_, value) => (value == null ? '–' : format(value, 4)),
+        value: (drawing, value, at, index) => format(value ?? latest(drawing.data[at], index), 4),
       })),
     ],
   });
@@ -82,11 +82,23 @@ function joined(tables) {
   return uPlot.join(some);
 }
 
-function axis() {
+function axis(log = false) {
   return {
     stroke: colour('muted'), font: font(11.5),
-    grid: { stroke: colour('hair'), width: 1 }, ticks: { show: false }, gap: 6,
+    grid: { stroke: colour('hair'), width: 1, ...(log ? { filter: decades } : {}) }, ticks: { show: false }, gap: 6,
   };
+}
+
+/** What a line has last reached at a place, or at its end. */
+function latest(values, index) {
+  for (let at = index ?? (values?.length ?? 0) - 1; at >= 0; at -= 1) if (values[at] != null) return values[at];
+  return null;
+}
+
+/** Of the lines behind a logarithmic axis, those at 10, 100, 1000, where there are several. */
+function decades(_, splits) {
+  const whole = splits.map((value) => (value > 0 && Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-6 ? value : null));
+  return whole.filter((value) => value != null).length > 1 ? whole : splits;
 }
 
 function font(size) {

@@ -1,7 +1,7 @@
 // The picture of a network: units in columns, weights as lines; values light up forwards, gradients flow back.
 import { colour, count, h, number, onScheme, short, still, svg } from '../parts.js';
 
-const HEAD = 76, FOOT = 34, PITCH = 15, LEAST = 104;
+const HEAD = 76, FOOT = 34, PITCH = 15, LEAST = 112;
 const SECONDS = 0.85; // of one layer
 const LEVELS = 6; // shades of lines
 
@@ -60,17 +60,18 @@ export class Picture {
     this.lossBox = this.loss();
     this.svg.replaceChildren(...columns.map((each, column) => this.heading(each, column, gap)), ...this.units.flat().map(({ group }) => group), ...this.labels(names), this.lossBox.group);
     this.units[0]?.[0]?.group.setAttribute('tabindex', '0');
-    this.light();
+    if (this.flow) this.show(this.flow, this.row);
+    else this.light();
   }
 
   heading({ units, shown }, column, gap) {
     const x = this.spots[column][0].x, stage = this.stages[column - 1];
     const what = stage ? [stage.module || stage.kind, ...stage.then].join(' · ') : 'inputs';
-    const room = Math.max(Math.floor(gap / 7.4), 12);
+    const room = Math.max(Math.floor(gap / 7.6), 12);
     const lines = [
       svg('text', { x, y: 18, class: 'name' }, cut(stage ? stage.name || 'network' : 'x', room)),
       svg('text', { x, y: 34, class: 'what' }, cut(what, room)),
-      svg('text', { x, y: 50, class: 'what' }, stage ? `${short(stage.multiply_adds)} multiply-adds` : ''),
+      svg('text', { x, y: 50, class: 'what' }, stage ? `${short(stage.multiply_adds)} ${gap < 128 ? 'mul-adds' : 'multiply-adds'}` : ''),
     ];
     if (stage) {
       const share = stage.multiply_adds / Math.max(this.network.multiply_adds, 1), bar = Math.min(gap - 26, 96);
@@ -103,7 +104,7 @@ export class Picture {
   labels(names) {
     const found = [];
     const say = (column, texts, anchor, off, room) => texts.forEach((text, at) => found.push(
-      svg('text', { x: this.spots[column][at].x + off, y: this.spots[column][at].y + 3.8, class: 'label', 'text-anchor': anchor }, cut(String(text), room))));
+      svg('text', { x: this.spots[column][at].x + off, y: this.spots[column][at].y + 3.8, class: `label ${anchor}` }, cut(String(text), room))));
     if (this.network.inputs && this.wide > 760) say(0, this.network.inputs, 'end', -13, 17);
     if (names) say(this.spots.length - 1, this.network.outputs, 'start', 13, 10);
     return found;
@@ -152,7 +153,7 @@ export class Picture {
     let last = performance.now();
     const frame = (now) => {
       if (!this.playing) return;
-      this.time = Math.min(this.time + (now - last) / 1000 / SECONDS, this.phases);
+      this.time = Math.min(this.time + Math.max(now - last, 0) / 1000 / SECONDS, this.phases);
       last = now;
       if (this.time >= this.phases) this.playing = false;
       this.light();
@@ -186,7 +187,7 @@ export class Picture {
     const layers = this.stages.length, at = this.time;
     const name = (k) => this.stages[k].name || 'network';
     if (!this.flow) return '';
-    if (at >= this.phases) return 'forwards and backwards: every value and gradient';
+    if (at >= this.phases) return 'both passes, whole';
     if (at < layers) return `forwards through ${name(Math.min(Math.floor(at), layers - 1))}`;
     if (at < layers + 1) return 'the loss';
     return `backwards through ${name(Math.max(layers - 1 - Math.floor(at - layers - 1), 0))}`;
@@ -205,6 +206,7 @@ export class Picture {
       if (ahead > 0) this.strokes(k, 'forward', ahead, done ? 0.45 : behind > 0 ? 0.16 : this.time > layers + 1 ? 0.3 : 0.75, false);
       if (behind > 0) this.strokes(k, 'back', behind, done ? 0.6 : 0.85, true);
     });
+    this.toLoss(clamp(this.time - layers), done ? 0.5 : 0.8);
     this.markLine();
     this.units.forEach((column, k) => this.lightColumn(column, k, k ? clamp((this.time - k + 0.35) / 0.35) : 1,
       k ? clamp((this.time - layers - 1 - (layers - k) + 0.3) / 0.3) : 0));
@@ -239,6 +241,25 @@ export class Picture {
       pen.lineWidth = 0.5 + 1.3 * share;
       pen.stroke();
     }
+    pen.globalAlpha = 1;
+  }
+
+  /** From the outputs to the loss, and back: how dL/doutput begins. */
+  toLoss(progress, strength) {
+    if (progress <= 0) return;
+    const { pen } = this, layers = this.stages.length, spots = this.spots[layers], backwards = this.time > layers + 0.5;
+    const deltas = this.flow.stages[this.stages[layers - 1].name].deltas[this.row], peak = this.deltaPeaks[layers - 1];
+    const end = { x: this.width - 74, y: HEAD + (this.height - HEAD - FOOT) / 2 }, start = this.wide > 520 && this.network.outputs ? 80 : 9;
+    pen.strokeStyle = this.colours[backwards ? 'back' : 'forward'];
+    spots.forEach((spot, at) => {
+      const share = backwards ? Math.sqrt(Math.abs(deltas[at] ?? 0) / peak) : 0.35, from = spot.x + Math.min(start, (end.x - spot.x) / 2);
+      pen.globalAlpha = strength * share;
+      pen.lineWidth = 0.6 + 1.4 * share;
+      pen.beginPath();
+      pen.moveTo(from, spot.y);
+      pen.bezierCurveTo((from + end.x) / 2, spot.y, (from + end.x) / 2, end.y, from + (end.x - from) * Math.min(1, 2 * progress), end.y);
+      pen.stroke();
+    });
     pen.globalAlpha = 1;
   }
 

@@ -87,7 +87,7 @@ class Network {
       h('h1', { class: 'visually-hidden' }, 'Network'),
       h('div', { class: 'card scrub' },
         h('div', { class: 'row' }, h('label', {}, h('span', { class: 'visually-hidden' }, 'Run'), pick),
-          h('span', { class: 'muted small' }, `${count(network.parameters)} weights and biases · ${short(network.multiply_adds)} multiply-adds a row · ${network.loss} · ${network.optimizer?.rule ?? network.optimizer?.name ?? ''}`)),
+          h('span', { class: 'muted small' }, `${count(network.parameters)} weights and biases · ${short(network.multiply_adds)} multiply-adds a row · ${called(network)}`)),
         network.steps ? h('div', { class: 'steps' }, h('span', {}, 'Step'), this.slider, this.field) : null, this.about, this.said),
       h('div', { class: 'card stage' }, this.drawing, this.controls,
         h('p', { class: 'key small muted' }, h('span', { class: 'dot plus' }), 'value above 0 ', h('span', { class: 'dot minus' }), 'below 0 ', h('span', { class: 'dot ring' }), '|dL/dz| – each layer in shades of its own largest'),
@@ -195,6 +195,11 @@ class Network {
 
 function whole(text) {
   return /^\d{1,15}$/.test(text ?? '') ? Number(text) : undefined;
+}
+
+function called({ loss, optimizer }) {
+  const inner = /loss='(\w+)'/.exec(loss ?? '');
+  return [inner ? inner[1] : loss, optimizer?.name].filter(Boolean).join(' · ').replaceAll('_', ' ');
 }
 
 function example({ stages }) {

@@ -128,7 +128,7 @@ export class Panel {
   eachRun(draw, key, title, of, format) {
     const tables = this.chosen.map(({ course }) => of(course));
     if (!tables.some(([xs]) => xs.length)) return;
-    const series = this.chosen.map(({ run }, at) => ({ label: this.several ? run.name : 'now', colour: COLOURS[at], width: 2 }));
+    const series = this.chosen.map(({ run }, at) => ({ label: this.several ? run.name : title.toLowerCase(), colour: COLOURS[at], width: 2 }));
     draw(this.many, key, { title, x: this.options.x, series, format }, tables);
   }
 
@@ -137,7 +137,7 @@ export class Panel {
     const last = course.observations.at(-1);
     if (!last) return;
     const weights = chief(Object.keys(last.parameters ?? {}));
-    const layers = Object.keys(last.activations ?? {}).filter((name) => last.activations[name].units > 1);
+    const layers = Object.keys(last.activations ?? {}).filter((name) => last.activations[name].units > 1 && !/(^|\.)dropout/.test(name));
     const of = this.several ? ` of ${run.name}` : '';
     const lines = (key, title, names, value, options = {}) => {
       const shown = evenly(names, COLOURS.length);

@@ -274,7 +274,6 @@ function described(run, course) {
   if (run.score != null) found.push([`test ${run.metric}`, number(run.score)]);
   found.push(['learning rate', number(seen?.learning_rate ?? run.lr, 3)]);
   if (seen?.step_seconds) found.push(['a step', `${number(1000 * seen.step_seconds, 3)} ms`]);
-  if (run.parameters) found.push(['weights', count(run.parameters)]);
   return found;
 }
 
