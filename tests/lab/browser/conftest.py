@@ -154,10 +154,10 @@ def page(browser: Any, lab: Served) -> Iterator[Callable[..., Any]]:
 def picture() -> Callable[..., Path]:
     """`picture(page, "watch-1280-light")`: keeps it as build/screenshots/lab-watch-1280-light.png."""
 
-    def keep(opened: Any, name: str) -> Path:
+    def keep(opened: Any, name: str, whole: bool = True) -> Path:
         path = KEPT / f"lab-{name}.png"
         opened.evaluate("scrollTo(0, 0)")
-        opened.screenshot(path=path, full_page=True, animations="disabled")
+        opened.screenshot(path=path, full_page=whole, animations="disabled")
         assert path.stat().st_size > 12_000  # an empty page has fewer bytes
         return path
 
@@ -171,3 +171,17 @@ SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clie
 def fits() -> Callable[[Any], bool]:
     """Whether a page is no wider than its window."""
     return lambda opened: opened.evaluate(SIDEWAYS) == 0
+
+
+@pytest.fixture
+def until() -> Callable[..., None]:
+    """`until(page, lambda: …)`: waits until something is so, a minute at most."""
+
+    def wait(opened: Any, told: Callable[[], bool]) -> None:
+        for _ in range(600):
+            if told():
+                return
+            opened.wait_for_timeout(100)
+        raise AssertionError("it was not so within a minute")
+
+    return wait

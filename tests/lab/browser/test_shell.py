@@ -31,7 +31,7 @@ def test_text_stands_out_from_what_is_behind_it(page: Callable[..., Any], dark: 
     assert min(ratios) >= 4.5, dict(zip(map(tuple, pairs), ratios, strict=True))  # WCAG 2.2, 1.4.3, level AA
 
 
-def test_the_frame_has_landmarks_and_keys(page: Callable[..., Any]) -> None:
+def test_the_frame_has_landmarks_and_keys(page: Callable[..., Any], until: Callable[..., None]) -> None:
     opened = page("#/watch")
     opened.wait_for_selector(".runs li")
     for role in ("banner", "navigation", "main"):
@@ -43,13 +43,13 @@ def test_the_frame_has_landmarks_and_keys(page: Callable[..., Any]) -> None:
     opened.keyboard.press("Escape")
     dialog.wait_for(state="hidden")
     opened.keyboard.press("2")
-    opened.wait_for_selector("main[data-page=network] .inner")
-    assert opened.title() == "Network · Fallline lab"
+    until(opened, lambda: opened.title() == "Network · Fallline lab")
+    until(opened, lambda: opened.locator("main .inner").count() == 1)
     opened.locator("nav a", has_text="Network").focus()
     opened.keyboard.press("ArrowLeft")
     assert opened.evaluate("document.activeElement.textContent") == "Watch"
     opened.keyboard.press("Enter")
-    opened.wait_for_selector(".watch")
+    until(opened, lambda: opened.locator(".watch").count() == 1)
 
 
 def test_a_mistake_is_a_sentence(page: Callable[..., Any], lab: Any) -> None:

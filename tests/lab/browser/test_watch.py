@@ -30,17 +30,8 @@ def step_of(opened: Any) -> int:
     return int(text.split()[0].replace(",", ""))
 
 
-def until(opened: Any, told: Callable[[], bool]) -> None:
-    """Wait until something is told on a page."""
-    for _ in range(600):
-        if told():
-            return
-        opened.wait_for_timeout(100)
-    raise AssertionError("it was not told in a minute")
-
-
 def test_a_training_is_seen_paused_gone_on_with_and_stopped(
-    page: Callable[..., Any], lab: Any, digits: subprocess.Popen[str]
+    page: Callable[..., Any], lab: Any, digits: subprocess.Popen[str], until: Callable[..., None]
 ) -> None:
     opened = page("#/watch")
     run = opened.locator(".runs li", has_text="digits")
@@ -62,7 +53,7 @@ def test_a_training_is_seen_paused_gone_on_with_and_stopped(
         opened.locator(".figure h2", has_text=title).wait_for()
     assert "looking takes less than 2 % of the time" in opened.locator(".sampling").inner_text()
 
-    opened.keyboard.press(" ")
+    opened.keyboard.press("p")
     head.get_by_role("button", name="Resume").wait_for()
     assert lab.listed("digits")["status"] == "paused"
     opened.wait_for_timeout(600)
@@ -119,8 +110,9 @@ def test_two_runs_are_compared(page: Callable[..., Any], picture: Callable[..., 
 
 
 def test_a_fork_begins_with_another_rate(
-    page: Callable[..., Any], picture: Callable[..., Path], lab: Any, digits: subprocess.Popen[str]
-) -> None:
+    page: Callable[..., Any], picture: Callable[..., Path], lab: Any, digits: subprocess.Popen[str],
+    until: Callable[..., None],
+) -> None:  # fmt: skip
     opened = page(f"#/watch?runs={lab.listed('digits')['id']}")
     head = opened.locator(".head")
     head.get_by_role("button", name="Stop").click()
@@ -131,7 +123,7 @@ def test_a_fork_begins_with_another_rate(
     dialog = penguins.get_by_role("dialog")
     dialog.get_by_label("after step").fill("20")
     dialog.get_by_label("learning rate").fill("0.0007")
-    picture(penguins, "fork-1280-light")
+    picture(penguins, "fork-1280-light", whole=False)
     dialog.get_by_role("button", name="Fork", exact=True).click()
     penguins.locator(".head h2", has_text="penguins-fork-1").wait_for()
     assert "left penguins after step 20" in penguins.locator(".head").inner_text()
