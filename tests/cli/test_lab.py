@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -68,8 +69,9 @@ class Lab:
         with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as line:
             line.sendall("\r\n".join([*lines, "connection: close", "", ""]).encode("latin-1"))
             parts = []
-            while part := line.recv(1 << 16):
-                parts.append(part)
+            with suppress(ConnectionResetError):  # it may refuse to read on
+                while part := line.recv(1 << 16):
+                    parts.append(part)
         return b"".join(parts).decode("latin-1")
 
     def runs(self) -> list[dict[str, Any]]:
@@ -207,21 +209,25 @@ def test_a_training_is_watched_paused_forked_and_stopped(training: Any, tmp_path
     wait_until(lambda: next(each for each in lab.runs() if each["id"] == run)["step"] > step)
     asked(lab, run, "stop")
     lab.stands(run, "interrupted")
-    assert process.poll() is None  # the page stays
+    said = []
+    while not said or "the page stays open until Ctrl-C" not in said[-1]:
+        said.append(process.stdout.readline())
+        assert said[-1], process.communicate()
+    assert any("you interrupted it" in line for line in said)
+    assert process.poll() is None
+    assert lab.ask("")[0] == 200
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, err) == (130, "")
-    assert "you interrupted it" in out
-    assert out.splitlines()[-1] == "lab         the page stays open until Ctrl-C"
+    assert (process.returncode, out, err) == (130, "", "")
     assert (tmp_path / "run" / "report.html").exists()
     with pytest.raises(OSError, match="refused"):
         lab.ask("")
     for folder in ("run", "run-fork-1"):  # what was forked is a run like others
         done = start("verify", folder, folder=tmp_path)
-        said = done.communicate(timeout=PATIENCE)
-        assert done.returncode == 0, said
-    done = start("replay", "run-fork-1", "--step", "25", "--json", folder=tmp_path)
-    assert json.loads(done.communicate(timeout=PATIENCE)[0])["step"] == 25
+        words = done.communicate(timeout=PATIENCE)
+        assert done.returncode == 0, words
+    done = start("replay", "run-fork-1", "--step", "21", "--json", folder=tmp_path)
+    assert json.loads(done.communicate(timeout=PATIENCE)[0])["step"] == 21
 
 
 def test_ctrl_c_is_for_the_training_and_the_lab_ends_with_it(training: Any) -> None:

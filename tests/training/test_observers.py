@@ -145,6 +145,42 @@ def test_they_keep_to_their_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     assert observer.observations[0]["sampling"]["seconds"] == 3.0
 
 
+def test_one_observer_may_see_several_trainings() -> None:
+    """Each with a program of its own, though the first training's memory may be the second's."""
+    observer = fl.Observer()
+    for width in (3, 7, 5):
+        net = nn.Sequential(nn.Linear(5, width), nn.ReLU(), nn.Linear(width, 3))
+        fl.fit(net, X, LABELS, epochs=1, callbacks=[observer])
+        assert observer.observations[-1]["activations"]["1"]["units"] == width
+        assert observer.observations[-1]["step"] == 1
+
+
+def test_a_pause_is_no_time_of_a_step(tmp_path: Path) -> None:
+    import threading
+    import time
+
+    from fallline.training.control import ask, is_paused
+
+    folder = tmp_path / "run"
+
+    def resume_later() -> None:
+        while not is_paused(folder):
+            time.sleep(0.01)
+        time.sleep(0.6)
+        ask(folder, "resume")
+
+    def pause(run: fl.Run, epoch: int) -> None:
+        if epoch == 3:
+            ask(folder, "pause")
+            threading.Thread(target=resume_later).start()
+
+    observer = Always()
+    fl.fit(network(), X, LABELS, batch_size="all", epochs=6, run_dir=folder, callbacks=[observer, pause])
+    times = [each["step_seconds"] for each in observer.observations[1:]]
+    assert len(times) == 5
+    assert max(times) < 0.5
+
+
 def test_what_the_sampling_was_is_told() -> None:
     observer = fl.Observer(rows=20)
     fl.fit(network(), X, LABELS, epochs=2, callbacks=[observer])

@@ -1,6 +1,7 @@
 """`fallline lab`: the page that shows runs, live and past."""
 
 import os
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import click
 
 NICE = 10
-"""By how much the lab gives way to trainings on the same machine."""
+"""By how much the lab, and the forks that it starts, give way to trainings on the same machine."""
 
 
 @click.command(short_help="Open the lab: a page that shows training as it happens.")
@@ -34,7 +35,9 @@ def lab(what: str | None, port: int | None, host: str, browser: bool, beside: bo
     shown = _lab(what, host, beside)
     listening = listen(host, port)
     _give_way()
-    address = address_of(shown, listening, host)
+    if hasattr(signal, "SIGHUP"):  # a terminal that is closed ends the lab and its forks as Ctrl-C does
+        signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGTERM))
+    address = address_of(shown, listening, host) + ("" if shown.data is None else "#/play")
 
     def begun() -> None:
         click.echo(address)

@@ -8,6 +8,9 @@ from typing import Self
 
 from fallline.errors import FalllineError, told
 
+PATIENCE = 15
+"""Seconds that the lab has to end, and to stop the forks that it has started."""
+
 
 class LabBeside:
     """The lab of one training. It ends with the block, or with this process, however that ends.
@@ -48,7 +51,7 @@ class LabBeside:
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
-            self._process.wait(5)
+            self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -64,8 +64,9 @@ class Control:
         Returns:
             How many seconds it waited.
         """
-        action, started = self._action(), time.perf_counter()
+        action, waited = self._action(), 0.0
         if action == PAUSE and not stop:
+            started = time.perf_counter()
             before_waiting()
             with suppress(OSError):
                 self._paused.write_text(json.dumps({"since": time.time()}), encoding="utf-8")
@@ -73,11 +74,12 @@ class Control:
                 time.sleep(NAP)
                 action = self._action()
             self._paused.unlink(missing_ok=True)
+            waited = time.perf_counter() - started
         if action == STOP:
             stop.asked = True
         if action in (RESUME, STOP):
             self._asked.unlink(missing_ok=True)
-        return time.perf_counter() - started if action is not None else 0.0
+        return waited
 
     def _action(self) -> str | None:
         try:

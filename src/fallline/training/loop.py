@@ -210,6 +210,8 @@ class Training:
         if self.control is not None:
             waited = self.control.obey(stop, self._before_waiting)
             self.started, self.lap = self.started + waited, self.lap + waited
+            for observer in self.observers:
+                observer.waited(waited)
 
     def _before_waiting(self) -> None:
         if self.folder is not None:

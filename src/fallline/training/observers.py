@@ -8,8 +8,9 @@ training: its bits are the same with and without. What a step itself computed, e
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,29 +61,35 @@ class Observer(Callback):
         self.rows = whole_number("rows", rows, 1, "Observer")
         self.budget = positive_number("budget", budget)
         self.observations: list[dict[str, Any]] = []
-        self._views: dict[int, _View] = {}
-        self._began = self._due = 0.0
-        self._step, self._at = 0, 0.0
+        self._training: Callable[[], Training | None] = lambda: None
+        self._view: _View | None = None
+        self._began = self._at = self._due = 0.0
+        self._step = 0
 
     def look(self, training: "Training") -> None:
         """Observe, if it is time to; called between two chunks of steps."""
         now = time.perf_counter()
+        if self._training() is not training:
+            self._training, self._view = ref(training), None
+            self._began = self._at = self._due = now
+            self._step = training.step
         if now < self._due:
             return
-        if not self._began:
-            self._began, self._step, self._at = now, training.step, now
         try:
             self._observe(training)
         except (FalllineError, MemoryError) as reason:
             self._due = math.inf
             log.warning("Training goes on, but is not observed any more: %s", reason)
 
+    def waited(self, seconds: float) -> None:
+        """Take in that the training was paused for so long."""
+        self._at, self._began = self._at + seconds, self._began + seconds
+
     def _observe(self, training: "Training") -> None:
-        view = self._views.get(id(training))
-        if view is None:
-            self._views = {id(training): (view := _View(training, self.rows))}
-            view(training)  # what a first call prepares is no cost of observing
-        started = time.perf_counter()
+        if self._view is None:
+            self._view = _View(training, self.rows)
+            self._view(training)  # what a first call prepares is no cost of observing
+        view, started = self._view, time.perf_counter()
         found = view(training)
         cost = time.perf_counter() - started
         wait = max(cost / self.budget, SHORTEST, (started - self._began) / THINNED)
