@@ -1,6 +1,5 @@
 """What the page Network shows: a run's layers, and what flowed through them at any step."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -179,8 +178,3 @@ def _lengths(anatomy: Anatomy, passes: Passes, after: dict[str, Array]) -> list[
 
 def _length(array: Array) -> float:
     return float(np.sqrt(np.square(array, dtype=np.float64).sum()))
-
-
-def places(values: Sequence[int]) -> str:
-    """A weight's place as people write it: [5,3]."""
-    return f"[{','.join(map(str, values))}]"
