@@ -5,6 +5,7 @@ import { Panel } from './network-panel.js';
 
 export const title = 'Network';
 const ROWS = 8;
+const LIVE = ['running', 'paused'], GROW = 5000; // milliseconds
 
 export async function mount(main, { api, keep, rest, state, keys }) {
   await style('pages/network.css');
@@ -19,6 +20,7 @@ export async function mount(main, { api, keep, rest, state, keys }) {
   const page = new Network(main, { api, keep, state, runs, run: chosen });
   keys([
     { key: ' ', text: 'play, or pause', run: () => page.play() },
+    { key: 'p', text: 'the same', run: () => page.play() },
     { key: 'ArrowRight', text: 'one layer on', run: () => page.picture?.move(1) },
     { key: 'ArrowLeft', text: 'one layer back', run: () => page.picture?.move(-1) },
     { key: ']', text: 'the next training step', run: () => page.go(page.step + 1) },
@@ -38,6 +40,7 @@ class Network {
   }
 
   async open() {
+    this.picture?.end();
     this.network = await this.api(`runs/${this.run.id}/network`);
     if (this.ended) return;
     this.build();
@@ -47,6 +50,7 @@ class Network {
     });
     this.panel = new Panel(this.side, this.network, (name) => this.weight(name));
     this.picture.draw();
+    if (LIVE.includes(this.run.status)) this.timer ??= setInterval(() => this.grow(), GROW);
     if (!this.network.steps) {
       this.said.replaceChildren(h('p', { class: 'muted' }, this.network.refusal ?? 'The run has taken no step yet.'));
       this.panel.layer(this.network.stages[0]?.name);
@@ -55,6 +59,18 @@ class Network {
     }
     this.step = Math.min(this.step ?? this.network.steps - 1, this.network.steps - 1);
     await this.go(this.step, true);
+  }
+
+  /** Steps that a training has taken meanwhile can be gone to. */
+  async grow() {
+    if (this.ended || document.hidden || this.busy) return;
+    try {
+      const { steps } = await this.api(`runs/${this.run.id}/network`);
+      if (!steps || this.ended) return;
+      if (!this.network.steps) return void await this.open(); // its first steps
+      this.network.steps = steps;
+      this.slider.max = this.field.max = steps - 1;
+    } catch { /* the shell says that the lab is away */ }
   }
 
   build() {
@@ -189,6 +205,7 @@ class Network {
 
   end() {
     this.ended = true;
+    clearInterval(this.timer);
     this.picture?.end();
   }
 }
