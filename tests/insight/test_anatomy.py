@@ -40,7 +40,7 @@ def test_a_perceptron_is_told_layer_by_layer() -> None:
     assert [(stage.name, stage.module, stage.kind) for stage in found.stages] == [
         ("0", "Linear", LINEAR), ("3", "Linear", LINEAR), ("5", "Linear", LINEAR),
     ]  # fmt: skip
-    assert [stage.then for stage in found.stages] == [("ReLU", "Dropout"), ("tanh",), ()]
+    assert [stage.then for stage in found.stages] == [("ReLU", "Dropout"), ("Tanh",), ()]
     assert [stage.sources for stage in found.stages] == [("x",), ("0",), ("3",)]
     assert [stage.count for stage in found.stages] == [4 * 6 + 6, 6 * 5 + 5, 5 * 3 + 3]
     assert [stage.multiply_adds for stage in found.stages] == [4 * 6, 6 * 5, 5 * 3]

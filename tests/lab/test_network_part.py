@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import fallline as fl
 from fallline import nn
-from fallline.cli.main import cli
+from fallline.cli.main import main
 from fallline.lab.parts.network import shown
 from fallline.tables.again import data_of_run
 from fallline.training.run_reader import StoredRun
@@ -23,8 +22,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one run of a table, which says where its data are."""
     folder = tmp_path_factory.mktemp("table")
     words = ["train", "penguins", "--target", "species", "--hidden", "40,12", "--epochs", "3", "--quiet"]
-    done = CliRunner().invoke(cli, [*words, "--out", str(folder / "penguins")])
-    assert done.exit_code == 0, done.output
+    assert main([*words, "--out", str(folder / "penguins")]) == 0
     return folder
 
 

@@ -145,7 +145,7 @@ function updated({ before, update }) {
     ...(update.lines ?? []).map((line) => h('div', { class: 'line' }, h('p', { class: 'number small' }, `${line.name} = ${line.formula}`),
       h('p', { class: 'number small muted' }, `= ${line.numbers}`), h('p', { class: 'number small' }, `= ${number(line.value, 7)}`),
       line.meaning ? h('p', { class: 'muted small' }, line.meaning) : null)),
-    h('p', { class: 'number small' }, `${number(before, 6)} ${step < 0 ? '−' : '+'} ${number(Math.abs(step), 6)} = ${number(update.after, 6)}`),
+    update.lines?.length ? null : h('p', { class: 'number small' }, `${number(before, 6)} ${step < 0 ? '−' : '+'} ${number(Math.abs(step), 6)} = ${number(update.after, 6)}`),
     h('p', { class: 'muted small' }, [update.rule, update.learning_rate == null ? '' : `η = ${number(update.learning_rate, 3)}`, update.paper ?? ''].filter(Boolean).join(' · '))];
 }
 
