@@ -10,8 +10,10 @@ import pytest
 import fallline as fl
 from fallline import nn
 from fallline.cli.main import main
-from fallline.lab.parts.network import shown
+from fallline.insight.passes import PassReader
+from fallline.lab.parts.network import moved, shown
 from fallline.tables.again import data_of_run
+from fallline.training.replay import Replayer
 from fallline.training.run_reader import StoredRun
 
 STEP = 5
@@ -122,3 +124,24 @@ def test_units_are_shown_from_the_first_to_the_last() -> None:
         found = shown(units)
         assert (len(set(found)), found[0], found[-1]) == (24, 0, units - 1)
         assert found == sorted(found)
+
+
+class Regrouped(nn.Module):
+    """Whose second layer takes the first one's numbers in other groups."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.first, self.second = nn.Linear(4, 6), nn.Linear(3, 2)
+
+    def __call__(self, x: Any) -> Any:
+        return self.second(self.first(x).reshape((-1, 2, 3))).mean(1)
+
+
+def test_numbers_that_belong_to_no_drawn_unit_are_left_out() -> None:
+    x, y = np.ones((8, 4), np.float32), np.ones((8, 2), np.float32)
+    run = fl.fit(Regrouped(), x, y, loss="mse", batch_size=8, epochs=1, validation=None)
+    reader = PassReader(Replayer.of_run(run), {})
+    found = moved(reader.at(0), reader.anatomy, 2, 0)
+    assert found["first"] == {"given": [], "deltas": [], "weights": None}
+    assert np.shape(found["second"]["given"]) == (2, 2)
+    assert np.shape(found["second"]["weights"]) == (3, 2)

@@ -1,5 +1,7 @@
 """The page's frame: parts, keys, mistakes as sentences, a lost connection that is found again."""
 
+import json
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -73,3 +75,28 @@ def test_a_lost_connection_is_said_and_found_again(page: Callable[..., Any]) -> 
     assert "The lab does not answer" in line.inner_text()
     opened.context.set_offline(False)
     line.wait_for(state="hidden")
+
+
+def test_a_strangers_names_are_texts(page: Callable[..., Any], lab: Any, until: Callable[..., None]) -> None:
+    script = "<img src=x onerror=document.title='caught'>"
+    folder = lab.runs / f"a{script}"
+    shutil.copytree(lab.runs / "penguins", folder)
+    about = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**about, "problem": script, "metric": script, "target": script}))
+    history = (folder / "history.jsonl").read_text().splitlines()
+    last = {**json.loads(history[-1]), script: 1.0, f"validation_{script}": 2.0}
+    (folder / "history.jsonl").write_text("\n".join([*history[:-1], json.dumps(last), ""]))
+    observed = folder / "observations.jsonl"
+    line = observed.read_text().splitlines()[0]
+    observed.write_text(line.replace("first", script.replace("'", "`")) + "\n")
+    run = lab.listed(folder.name)
+    opened = page(f"#/watch?runs={run['id']}")
+    opened.locator(".head h2", has_text=folder.name).wait_for()
+    opened.locator(".figure h2").first.wait_for()
+    opened.locator(".head").get_by_role("button", name="Fork").click()
+    opened.keyboard.press("Escape")
+    opened.keyboard.press("2")
+    until(opened, lambda: opened.title() == "Network · Fallline lab")
+    until(opened, lambda: script in opened.locator("main select").first.inner_text())
+    assert opened.locator("img").count() == 1  # the mark of the lab
+    shutil.rmtree(folder)

@@ -1,5 +1,6 @@
 """What the page Network shows: a run's layers, and what flowed through them at any step."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -120,7 +121,7 @@ def flows(run: PastRun, step: int, rows: int, member: int) -> dict[str, Any]:
         "targets": targets.reshape(len(targets), -1)[:, 0].tolist(),
         "row_losses": None if passes.row_losses is None else passes.row_losses[:rows].tolist(),
         "columns": [column.tolist() for column in columns],
-        "stages": _moved(passes, anatomy, rows, member),
+        "stages": moved(passes, anatomy, rows, member),
         "sizes": _lengths(anatomy, passes, after.weights),
     }
 
@@ -132,20 +133,26 @@ def _values(array: Array, member: int) -> Array:
     return values[:, shown(values.shape[-1])].astype(np.float64)
 
 
-def _moved(passes: Passes, anatomy: Anatomy, rows: int, member: int) -> dict[str, Any]:
-    """By layer of the path: what it gave, dL/d of that, and its weights with their gradients."""
+def moved(passes: Passes, anatomy: Anatomy, rows: int, member: int) -> dict[str, Any]:
+    """By layer of the path: what it gave, dL/d of that, and its weights with their gradients.
+
+    Where a layer's numbers are put together anew before the next one takes them, they belong to no unit that is drawn,
+    and are left out.
+    """
     found: dict[str, Any] = {}
-    for stage in anatomy.main:
+    for stage, (come_in, handed_on) in zip(anatomy.main, pairwise(passes.carried), strict=True):
+        given, deltas = (of[stage.name][:rows] for of in (passes.given, passes.deltas))
+        fits = given.shape[-1] == handed_on.shape[-1]
         found[stage.name] = {
-            "given": _values(passes.given[stage.name][:rows], member).tolist(),
-            "deltas": _values(passes.deltas[stage.name][:rows], member).tolist(),
-            **_between(stage, passes, member),
+            "given": _values(given, member).tolist() if fits else [],
+            "deltas": _values(deltas, member).tolist() if fits else [],
+            **_between(stage, passes, member, (come_in.shape[-1], handed_on.shape[-1])),
         }
     return found
 
 
-def _between(stage: Stage, passes: Passes, member: int) -> dict[str, Any]:
-    """The weights between the shown units, and their gradients; place: how such a weight is spelled."""
+def _between(stage: Stage, passes: Passes, member: int, units: tuple[int, int]) -> dict[str, Any]:
+    """The weights between the shown units, and their gradients; prefix: where such a weight's place begins."""
     name = stage.weight
     if name is None or stage.kind not in (LINEAR, SCALE):
         return {"weights": None}
@@ -154,15 +161,10 @@ def _between(stage: Stage, passes: Passes, member: int) -> dict[str, Any]:
     if weights.ndim == 3 or stage.kind == SCALE:
         prefix = [min(member, len(weights) - 1)]
         weights, grads = weights[prefix[0]], grads[prefix[0]]
-    if stage.kind == LINEAR:
-        chosen = np.ix_(*(shown(size) for size in weights.shape))
-    else:
-        chosen = (np.array(shown(weights.shape[-1])),)
-    return {
-        "weights": weights[chosen].tolist(),
-        "gradients": grads[chosen].tolist(),
-        "prefix": prefix,
-    }
+    if weights.shape != (units if stage.kind == LINEAR else units[1:]):
+        return {"weights": None}
+    chosen = np.ix_(*(shown(size) for size in weights.shape))
+    return {"weights": weights[chosen].tolist(), "gradients": grads[chosen].tolist(), "prefix": prefix}
 
 
 def _lengths(anatomy: Anatomy, passes: Passes, after: dict[str, Array]) -> list[dict[str, Any]]:

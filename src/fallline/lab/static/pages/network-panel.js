@@ -55,7 +55,7 @@ export class Panel {
         out?.kind === 'linear' ? h('p', { class: 'muted small' }, `It goes to each unit of layer ${out.name || 'network'}.`) : null);
       return;
     }
-    const own = this.flow.stages[stage.name], z = own.given[row][at], delta = own.deltas[row][at];
+    const own = this.flow.stages[stage.name], z = own.given[row]?.[at], delta = own.deltas[row]?.[at];
     const bias = Object.keys(stage.parameters).find((name) => name !== stage.weight && name.endsWith('bias'));
     this.put(() => this.unit(column, unit),
       h('h2', {}, `Unit ${count(unit)} of layer ${stage.name || 'network'}`),

@@ -94,7 +94,9 @@ class Network {
     this.phaseBar = h('input', { type: 'range', min: 0, max: 1000, value: 0, 'aria-label': 'Through the two passes', oninput: ({ target }) => this.picture.seek(target.value / 1000) });
     this.controls = h('div', { class: 'transport' },
       h('div', { class: 'row' }, button('‹', 'One layer back (←)', () => this.picture.move(-1)), this.playButton, button('›', 'One layer on (→)', () => this.picture.move(1))),
-      this.phaseBar, this.phaseText, h('div', { class: 'row' }, h('label', {}, 'row', this.rowPick), memberPick));
+      this.phaseBar, this.phaseText);
+    const pickers = h('div', { class: 'row pickers' }, h('label', {}, 'row', this.rowPick), memberPick);
+    pickers.hidden = !network.steps;
     this.drawing = h('div', { class: 'drawing' });
     this.side = h('section', { class: 'card explanation', 'aria-label': 'Explanation' });
     this.find = h('input', { type: 'text', placeholder: example(network), 'aria-label': 'A weight by its name', spellcheck: 'false' });
@@ -106,7 +108,9 @@ class Network {
           h('span', { class: 'muted small' }, `${count(network.parameters)} weights and biases · ${short(network.multiply_adds)} multiply-adds a row · ${called(network)}`)),
         network.steps ? h('div', { class: 'steps' }, h('span', {}, 'Step'), this.slider, this.field) : null, this.about, this.said),
       h('div', { class: 'card stage' }, this.drawing, this.controls,
-        h('p', { class: 'key small muted' }, h('span', { class: 'dot plus' }), 'value above 0 ', h('span', { class: 'dot minus' }), 'below 0 ', h('span', { class: 'dot ring' }), '|dL/dz| – each layer in shades of its own largest'),
+        h('div', { class: 'key' }, h('p', { class: 'row small muted' },
+          h('span', {}, h('span', { class: 'dot plus' }), 'value above 0'), h('span', {}, h('span', { class: 'dot minus' }), 'below 0'),
+          h('span', {}, h('span', { class: 'dot ring' }), '|dL/dz|'), h('span', {}, 'in shades of each layer’s largest')), pickers),
         beside.length ? h('div', { class: 'beside small' }, h('span', { class: 'muted' }, 'Beside this path:'), beside.map((stage) =>
           h('button', { type: 'button', onclick: () => this.panel.layer(stage.name) }, `${stage.name || 'network'} · ${count(stage.count)}`))) : null),
       h('div', { class: 'explain' },
