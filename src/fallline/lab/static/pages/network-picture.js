@@ -72,7 +72,7 @@ export class Picture {
       svg('text', { x, y: 18, class: 'name' }, cut(stage ? stage.name || 'network' : 'x', room)),
       svg('text', { x, y: 34, class: 'what' }, cut(what, room)),
       svg('text', { x, y: 49, class: 'what' }, then ? cut(`→ ${then}`, room) : ''),
-      svg('text', { x, y: 65, class: 'what' }, stage ? `${short(stage.multiply_adds)} ${gap < 128 ? 'mul-adds' : 'multiply-adds'}` : ''),
+      svg('text', { x, y: 65, class: 'what' }, stage ? `${short(stage.multiply_adds)} ${gap < 122 ? 'mul-adds' : 'multiply-adds'}` : ''),
     ];
     if (stage) {
       const share = stage.multiply_adds / Math.max(this.network.multiply_adds, 1), bar = Math.min(gap - 26, 96);
