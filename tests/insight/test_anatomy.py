@@ -77,6 +77,24 @@ def test_a_layer_applied_twice_with_a_way_around_it() -> None:
     assert [stage.name for stage in found.main] == ["inner", "last"]
 
 
+class Turned(nn.Module):
+    """A product with the weight on the left, of rows that stand side by side."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.weight = nn.Parameter((2, 3), "ones")
+
+    def __call__(self, x: Any) -> Any:
+        return (self.weight @ f.exp(x.transpose(1, 0))).transpose(1, 0)
+
+
+def test_what_has_no_rows_in_front_is_told_and_not_drawn() -> None:
+    found = anatomy(Turned(), np.zeros((4, 3)), np.zeros((4, 2)))
+    (own,) = found.stages
+    assert (own.name, own.kind, own.given, own.main) == ("", LINEAR, None, False)
+    assert [node.type.shape for node in found.carried] == [(BATCH, 2)]
+
+
 def test_normalising_is_a_scale() -> None:
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm(4), nn.ReLU(), nn.Linear(4, 2), seed=0)
     found = anatomy(net, RNG.normal(size=(8, 3)), RNG.normal(size=(8, 2)))

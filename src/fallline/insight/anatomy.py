@@ -28,7 +28,7 @@ class Stage:
         module: its class's name, or "".
         kind: "linear", "embedding" or "scale".
         parameters: their shapes by dotted name.
-        given: the node of what comes in, a row of the batch after the other; None where that are whole numbers.
+        given: the node of what comes in, a row of the batch after the other; None if not so.
         gives: the node of what it gives, likewise.
         sources: the layers whose results reach what comes in with no layer between, or "x".
         then: what its result goes through next, such as ("ReLU", "Dropout"): modules, or ops with a name.
@@ -107,7 +107,7 @@ def anatomy_of(step: Graph, modules: Mapping[str, str]) -> Anatomy:
                 module=modules.get(group.name, ""),
                 kind=group.kind,
                 parameters={name: walk.shape(step.inputs[name]) for name in group.parameters},
-                given=None if group.given is None else walk.by_rows_before(group.given),
+                given=walk.by_rows_before(group.given),
                 gives=walk.by_rows_after(group.gives),
                 sources=walk.sources(group.given_nodes, ends, step.inputs.get(X)),
                 then=walk.then(group.gives, ends, plain),
@@ -180,12 +180,11 @@ class _Walk:
                 else:
                     yield user, side
 
-    def by_rows_before(self, node: Node) -> Node:
+    def by_rows_before(self, node: Node | None) -> Node | None:
         """The same numbers with the rows of the batch in front: before they were turned round or repeated."""
-        while not _by_rows(node) or node.op.name == "broadcast" or _inserts_ones(node):
-            if node.op.name not in SHAPING or not _has_rows(node.inputs[0]):
-                return node
-            node = node.inputs[0]
+        while node is not None and (not _by_rows(node) or node.op.name == "broadcast" or _inserts_ones(node)):
+            turned = node.op.name in SHAPING and _has_rows(node.inputs[0])
+            node = node.inputs[0] if turned else None
         return node
 
     def by_rows_after(self, node: Node) -> Node:

@@ -31,6 +31,7 @@ class PastRun:
 
     def __init__(self, path: Path) -> None:
         self.path, self.lock = path, threading.RLock()
+        self._begun = ""
         self._prepared: Prepared | None = None
         self._open: tuple[Any, PassReader, Explainer] | None = None
         self._passes: OrderedDict[int, Passes] = OrderedDict()
@@ -65,7 +66,11 @@ class PastRun:
             return self._open[1:]
 
     def _open_now(self) -> tuple[PassReader, Explainer]:
-        stored, prepared = self.stored, self.prepared()
+        stored = self.stored
+        if stored.begun != self._begun:  # another run has taken its place
+            self._begun, self._prepared = stored.begun, None
+            self._passes.clear()
+        prepared = self.prepared()
         x, y = prepared.matrices["training"]
         running = stored.about.get("stopped") == "running"
         given = Given(x, y, prepared.weights, prepared.validation, threads=1 if running else None)
@@ -88,8 +93,9 @@ class PastRun:
     def passes(self, step: int) -> Passes:
         """The passes of a step; the last few are remembered."""
         with self.lock:
+            reader = self.reader()
             if step not in self._passes:
-                self._passes[step] = self.reader().at(step)
+                self._passes[step] = reader.at(step)
             self._passes.move_to_end(step)
             while len(self._passes) > KEPT_PASSES:
                 self._passes.popitem(last=False)

@@ -106,10 +106,9 @@ def _stage(stage: Stage) -> dict[str, Any]:
 def flows(run: PastRun, step: int, rows: int, member: int) -> dict[str, Any]:
     """A step's passes, cut to what a page draws: values and gradients of the shown units, weights between them."""
     with run.lock:
-        passes = run.passes(step)
-        anatomy = run.reader().anatomy
-        after = run.reader().after(step)
-        targets = run.reader().replayer.batches.rows.y[passes.numbers[:rows]]
+        passes, reader = run.passes(step), run.reader()
+        anatomy, after = reader.anatomy, reader.after(step)
+        targets = reader.replayer.batches.rows.y[passes.numbers[:rows]]
     columns = [_values(array[:rows], member) for array in passes.carried]
     return {
         "step": passes.step,

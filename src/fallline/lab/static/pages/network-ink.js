@@ -42,7 +42,7 @@ export function strokes(picture, k, level, progress, strength, reversed) {
 
 /** From the outputs to the loss, and back: how dL/doutput begins. */
 export function toLoss(picture, progress, strength) {
-  if (progress <= 0) return;
+  if (progress <= 0 || !picture.stages.length) return;
   const { pen } = picture, layers = picture.stages.length, spots = picture.spots[layers], backwards = picture.time > layers + 0.5;
   const deltas = picture.flow.stages[picture.stages[layers - 1].name].deltas[picture.row] ?? [], peak = picture.deltaPeaks[layers - 1];
   const end = { x: picture.width - 74, y: HEAD + (picture.height - HEAD - FOOT) / 2 }, start = picture.wide > 520 && picture.network.outputs ? 80 : 9;

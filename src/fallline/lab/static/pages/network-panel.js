@@ -24,6 +24,10 @@ export class Panel {
     this.put(null, mistake(error));
   }
 
+  wait(name) {
+    this.put(null, h('h2', {}, name), h('p', { class: 'muted' }, 'Computing its step again …'));
+  }
+
   layer(name) {
     const stage = this.network.stages.find((each) => each.name === name);
     if (!stage) return;

@@ -192,7 +192,7 @@ class Network {
     this.shown.weight = name;
     this.remember();
     this.find.value = name;
-    const step = this.step;
+    const step = this.step, slow = setTimeout(() => this.panel.wait(name), 400);
     try {
       const found = await this.api(`runs/${this.run.id}/explain?step=${step}&weight=${encodeURIComponent(name)}`);
       if (this.ended || name !== this.shown.weight || step !== this.step) return;
@@ -200,6 +200,8 @@ class Network {
       this.picture.mark(name);
     } catch (error) {
       if (!this.ended && name === this.shown.weight) this.panel.say(error);
+    } finally {
+      clearTimeout(slow);
     }
   }
 
