@@ -11,7 +11,7 @@ import fallline as fl
 from fallline import nn
 from fallline.cli.main import main
 from fallline.insight.passes import PassReader
-from fallline.lab.parts.network import moved, shown
+from fallline.lab.parts.network import images, moved, shown
 from fallline.tables.again import data_of_run
 from fallline.training.replay import Replayer
 from fallline.training.run_reader import StoredRun
@@ -145,3 +145,12 @@ def test_numbers_that_belong_to_no_drawn_unit_are_left_out() -> None:
     assert found["first"] == {"given": [], "deltas": [], "weights": None}
     assert np.shape(found["second"]["given"]) == (2, 2)
     assert np.shape(found["second"]["weights"]) == (3, 2)
+
+
+def test_rows_that_are_images_come_with_them() -> None:
+    rows = np.array([[0.0, 0.5, 1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 0.0, 0.25]])
+    assert images(rows, (2, 3)) == [[[0, 128, 255], [0, 0, 0]], [[0, 0, 0], [0, 0, 64]]]
+    assert images(rows, (1, 2, 3)) == [[[255, 0]], [[0, 42]]]  # the mean of the channels
+    assert images(rows, ()) is None
+    assert images(rows, (2, 2)) is None
+    assert images(np.zeros((1, 65 * 2)), (65, 2)) is None

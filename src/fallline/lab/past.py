@@ -101,6 +101,11 @@ class PastRun:
                 self._passes.popitem(last=False)
             return self._passes[step]
 
+    def image_shape(self) -> tuple[int, ...]:
+        """(height, width) or (height, width, channels) of a row, where rows are images; else ()."""
+        shape: tuple[int, ...] = getattr(self.prepared().plan, "shape", ())
+        return shape if len(shape) > 1 else ()
+
     def names(self) -> tuple[list[str], list[str]]:
         """(of the inputs, of the outputs), as far as the run's model tells; no data needed."""
         try:

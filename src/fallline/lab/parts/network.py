@@ -19,8 +19,9 @@ from fallline.lab.past import PastRun
 from fallline.lab.place import Lab
 
 Array = NDArray[Any]
-SHOWN, MOST_ROWS, MOST_MEMBERS = 24, 32, 1 << 20
-"""Units of a layer, and rows of a batch, that a page draws at most; members of an ensemble."""
+SHOWN, MOST_ROWS, MOST_MEMBERS, MOST_POINTS = 24, 32, 1 << 20, 64
+"""Units of a layer, and rows of a batch, that a page draws at most; members of an ensemble; points of an
+image's side."""
 
 
 def routes(lab: Lab) -> list[BaseRoute]:
@@ -108,6 +109,7 @@ def flows(run: PastRun, step: int, rows: int, member: int) -> dict[str, Any]:
     with run.lock:
         passes, reader = run.passes(step), run.reader()
         anatomy, after = reader.anatomy, reader.after(step)
+        shape = run.image_shape()
         targets = reader.replayer.batches.rows.y[passes.numbers[:rows]]
     columns = [_values(array[:rows], member) for array in passes.carried]
     return {
@@ -119,10 +121,21 @@ def flows(run: PastRun, step: int, rows: int, member: int) -> dict[str, Any]:
         "rows": passes.numbers[:rows].tolist(),
         "targets": targets.reshape(len(targets), -1)[:, 0].tolist(),
         "row_losses": None if passes.row_losses is None else passes.row_losses[:rows].tolist(),
+        "images": images(passes.carried[0][:rows], shape),
         "columns": [column.tolist() for column in columns],
         "stages": moved(passes, anatomy, rows, member),
         "sizes": _lengths(anatomy, passes, after.weights),
     }
+
+
+def images(rows: Array, shape: tuple[int, ...]) -> list[list[list[int]]] | None:
+    """Rows as images of shades from 0 to 255, as the network was given them; None where they are none, or too large."""
+    if not shape or max(shape[:2]) > MOST_POINTS or int(np.prod(shape)) != rows[0].size:
+        return None
+    shades = rows.reshape(len(rows), *shape[:2], -1).astype(np.float64).mean(-1)
+    low, high = shades.min(), max(shades.max(), shades.min() + 1e-12)
+    whole: list[list[list[int]]] = np.rint(255.0 * (shades - low) / (high - low)).astype(int).tolist()
+    return whole
 
 
 def _values(array: Array, member: int) -> Array:

@@ -45,10 +45,11 @@ export function toLoss(picture, progress, strength) {
   if (progress <= 0 || !picture.stages.length) return;
   const { pen } = picture, layers = picture.stages.length, spots = picture.spots[layers], backwards = picture.time > layers + 0.5;
   const deltas = picture.flow.stages[picture.stages[layers - 1].name].deltas[picture.row] ?? [], peak = picture.deltaPeaks[layers - 1];
-  const end = { x: picture.width - 74, y: HEAD + (picture.height - HEAD - FOOT) / 2 }, start = picture.wide > 520 && picture.network.outputs ? 80 : 9;
+  const end = { x: picture.width - 74, y: HEAD + (picture.height - HEAD - FOOT) / 2 }, labels = picture.wide > 520 ? picture.network.outputs ?? [] : [];
+  const start = labels.length ? 22 + 6.3 * Math.min(Math.max(...labels.map((text) => String(text).length)), 10) : 9;
   pen.strokeStyle = picture.colours[backwards ? 'back' : 'forward'];
   spots.forEach((spot, at) => {
-    const share = backwards ? Math.sqrt(Math.abs(deltas[at] ?? 0) / peak) : 0.35, from = spot.x + Math.min(start, (end.x - spot.x) / 2);
+    const share = backwards ? Math.max(Math.sqrt(Math.abs(deltas[at] ?? 0) / peak), 0.08) : 0.35, from = spot.x + Math.min(start, (end.x - spot.x) / 2);
     pen.globalAlpha = strength * share;
     pen.lineWidth = 0.6 + 1.4 * share;
     pen.beginPath();
@@ -88,4 +89,17 @@ export function near(picture, event) {
     }
   });
   return best;
+}
+
+/** Draw a row that is an image, above the inputs: [[shade from 0 to 255, …], …]. */
+export function drawImage(canvas, rows, x) {
+  canvas.hidden = !rows;
+  if (!rows) return;
+  Object.assign(canvas, { width: rows[0].length, height: rows.length });
+  canvas.style.left = `${x - 22}px`;
+  const pen = canvas.getContext('2d'), points = pen.createImageData(canvas.width, canvas.height);
+  pen.fillStyle = colour('ink');
+  const ink = pen.fillStyle.match(/[0-9a-f]{2}/gi).map((part) => parseInt(part, 16));
+  rows.flat().forEach((shade, at) => points.data.set([...ink, shade], 4 * at));
+  pen.putImageData(points, 0, 0);
 }

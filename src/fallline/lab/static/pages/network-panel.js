@@ -124,7 +124,7 @@ function checked(check) {
 }
 
 function pushes(found) {
-  const told = (rows) => rows.map(({ row, share, place }) => `${place || count(row)} (${signed(share, 2)})`).join(', ');
+  const told = (rows) => rows.map(({ row, share, place }) => `${place?.replace(/^.*\//, '') || count(row)} (${signed(share, 2)})`).join(', ');
   const lines = [['up', found.rows_up], ['down', found.rows_down]].filter(([, rows]) => rows?.length);
   return lines.map(([way, rows]) => h('p', { class: 'small' }, h('span', { class: 'muted' }, `Rows that push it ${way}: `), told(rows)));
 }
@@ -155,7 +155,9 @@ function updated({ before, update }) {
 
 /** All digits that a number has, so that it can be compared with Python's. */
 export function exact(value) {
-  return value == null ? '–' : String(value).replace('-', '−').replace('e-', 'e−');
+  if (value == null) return '–';
+  const small = value !== 0 && Math.abs(value) < 1e-4;
+  return (small ? value.toExponential() : String(value)).replaceAll('-', '−');
 }
 
 function biasPlace(stage, bias, prefix, unit) {

@@ -1,5 +1,5 @@
 // The picture of a network: units in columns, weights as lines; values light up forwards, gradients flow back.
-import { between, FOOT, HEAD, markLine, near, strokes, toLoss } from './network-ink.js';
+import { between, drawImage, FOOT, HEAD, markLine, near, strokes, toLoss } from './network-ink.js';
 import { colour, count, h, number, onScheme, short, still, svg } from '../parts.js';
 
 const PITCH = 15, LEAST = 112;
@@ -13,8 +13,9 @@ export class Picture {
     this.time = 0;
     this.canvas = h('canvas', { 'aria-hidden': 'true' });
     this.svg = svg('svg', { role: 'group', 'aria-label': 'Layers from left to right, inputs first' });
+    this.image = h('canvas', { class: 'sample', role: 'img', 'aria-label': 'The row, as an image', hidden: true });
     this.tip = h('div', { class: 'tip', hidden: true });
-    this.inner = h('div', { class: 'inner' }, this.canvas, this.svg, this.tip);
+    this.inner = h('div', { class: 'inner' }, this.canvas, this.svg, this.image, this.tip);
     place.replaceChildren(this.inner);
     this.sizes = new ResizeObserver(() => this.wide !== this.place.clientWidth && this.draw());
     this.sizes.observe(place);
@@ -126,6 +127,7 @@ export class Picture {
     this.deltaPeaks = this.stages.map(({ name }) => peak(flow.stages[name].deltas));
     this.lines = this.stages.map((stage, at) => between(this, stage, at));
     const own = flow.row_losses?.[row];
+    drawImage(this.image, flow.images?.[row], this.spots[0][0].x);
     this.lossBox.value.textContent = number(own ?? flow.loss, 3);
     this.light();
   }

@@ -221,8 +221,9 @@ function whole(text) {
 }
 
 function called({ loss, optimizer }) {
-  const inner = /loss='(\w+)'/.exec(loss ?? '');
-  return [inner ? inner[1] : loss, optimizer?.name].filter(Boolean).join(' · ').replaceAll('_', ' ');
+  const name = /loss='(\w+)'/.exec(loss ?? '')?.[1] ?? /^\w*/.exec(loss ?? '')[0];
+  const words = name.replaceAll('_', ' ').replace(/([a-z])([A-Z])/g, '$1 $2');
+  return [words.toLowerCase(), optimizer?.name].filter(Boolean).join(' · ');
 }
 
 function example({ stages }) {
