@@ -59,7 +59,7 @@ def look_inside() -> None:
     """The two pictures of this run, and one weight's gradient and update at its first step."""
     from fallline.data.batches import batch_order
     from fallline.data.sources import read_table
-    from fallline.insight.weight_story import weight_story
+    from fallline.insight.explain import explain
     from fallline.optim import SGD
     from fallline.report.backward_flow import backward_picture
     from fallline.report.descent import descent_picture
@@ -82,10 +82,10 @@ def look_inside() -> None:
     steepest = abs(gradients[WEIGHT_LAYER]).argmax()
     width = gradients[WEIGHT_LAYER].shape[1]
     weight = f"{WEIGHT_LAYER}[{steepest // width},{steepest % width}]"
-    story = weight_story(network, x[first], y[first], loss, optimizer=optimizer, weight=weight)
+    explanation = explain(network, weight, x[first], y[first], loss=loss, optimizer=optimizer)
     feature = prepared.encoder.feature_names[steepest // width]
     print(f"\nThe first step of this run, seen through one weight (from {feature} to a hidden unit):\n")
-    print(story)
+    print(explanation)
     print("\nTwo pictures of this run:")
     print("  demo/backpropagation.svg   backpropagation: dL/dw flows backwards through every layer")
     print("  demo/gradient-descent.svg  gradient descent: small steps to the minimum, for three learning rates")

@@ -20,4 +20,5 @@ def test_the_demo_looks_inside(
         assert (tmp_path / name).read_text(encoding="utf-8").startswith("<svg")
     told = capsys.readouterr().out
     assert f"{demo.WEIGHT_LAYER}[" in told
-    assert "what backpropagation stored" in told
+    assert "dL/dw = Σ activation × delta" in told
+    assert "w′ ← w − η · g" in told

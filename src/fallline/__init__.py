@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     )
     from fallline.insight.diff import diff
     from fallline.insight.explain import explain
+    from fallline.insight.leave_out import leave_out
     from fallline.insight.profile import profile
+    from fallline.insight.row_norms import row_gradient_norms
+    from fallline.insight.suspects import suspects
     from fallline.insight.verify import verify
     from fallline.ops.functions import (
         absolute,
@@ -81,7 +84,10 @@ _ROOMS = {
     "RunFolderError ShapeError",
     "insight.diff": "diff",
     "insight.explain": "explain",
+    "insight.leave_out": "leave_out",
     "insight.profile": "profile",
+    "insight.row_norms": "row_gradient_norms",
+    "insight.suspects": "suspects",
     "insight.verify": "verify",
     "ops.functions": "absolute broadcast cast clip concatenate erf exp expm1 log log1p log_softmax logsumexp matmul "
     "max maximum mean minimum one_hot relu reshape sigmoid sign softmax softplus sqrt stack stop_gradient sum take "
@@ -132,6 +138,7 @@ __all__ = [
     "fit",
     "grad",
     "hvp",
+    "leave_out",
     "load",
     "log",
     "log1p",
@@ -152,6 +159,7 @@ __all__ = [
     "replay",
     "reshape",
     "resume",
+    "row_gradient_norms",
     "set_threads",
     "sigmoid",
     "sign",
@@ -161,6 +169,7 @@ __all__ = [
     "stack",
     "stop_gradient",
     "sum",
+    "suspects",
     "take",
     "tanh",
     "trace",

@@ -1,1 +1,1 @@
-"""What happens inside, told with numbers: `weight_story` follows one weight through backpropagation and update."""
+"""What happens inside, told with numbers: weights explained, runs compared, verified and profiled, rows suspected."""

@@ -8,11 +8,13 @@ import numpy as np
 
 from fallline.errors import ArgumentError, KindError, nearest
 from fallline.insight.explanation import Explanation
+from fallline.insight.jacobian import Terms
 from fallline.insight.levels import entries, parameter_terms
 from fallline.insight.moment import Moment, moment_of_network, moment_of_run
-from fallline.insight.opening import Opener, Opening
+from fallline.insight.opening import Opener, Opening, Term
 from fallline.insight.parts import PartedSum
 from fallline.insight.slope_check import check_slope
+from fallline.insight.tape import Tape
 from fallline.insight.update_terms import explain_update
 from fallline.ir.types import format_shape
 from fallline.nn.losses import get as get_loss
@@ -93,10 +95,13 @@ class Explainer:
         replayer: the run's.
         name: the run's, for texts.
         source: a row's number → its place in the source and its cells; None where it is not known.
+        features: what each column of the network's input is.
     """
 
-    def __init__(self, replayer: Replayer, name: str, source: Source | None = None) -> None:
-        self.replayer, self.name, self.source = replayer, name, source
+    def __init__(
+        self, replayer: Replayer, name: str, source: Source | None = None, features: Sequence[str] = ()
+    ) -> None:
+        self.replayer, self.name, self.source, self.features = replayer, name, source, tuple(features)
         self._moment: Moment | None = None
 
     @classmethod
@@ -107,7 +112,7 @@ class Explainer:
         from fallline.insight.run_rows import rows_of
 
         found = rows_of(run, x, y, sample_weight, call)
-        return cls(found.replayer, found.name, found.source)
+        return cls(found.replayer, found.name, found.source, found.features)
 
     def moment(self, step: int) -> Moment:
         """A step, laid open.
@@ -125,11 +130,16 @@ class Explainer:
 
     def explain(self, weight: str, step: int, row: int | None = None, shown: int = 5) -> Explanation:
         """See `fl.explain`."""
-        return explain_moment(self.moment(step), weight, row, shown, self.source)
+        return explain_moment(self.moment(step), weight, row, shown, self.source, self.features)
 
 
 def explain_moment(
-    moment: Moment, weight: str, row: int | None = None, shown: int = 5, source: Source | None = None
+    moment: Moment,
+    weight: str,
+    row: int | None = None,
+    shown: int = 5,
+    source: Source | None = None,
+    features: Sequence[str] = (),
 ) -> Explanation:
     """Explain a weight at a moment."""
     name, place = locate(moment.weights, weight)
@@ -138,26 +148,19 @@ def explain_moment(
     own = None if row is None else _row(moment, row)
     tape, gradient = moment.tape, moment.gradient(name)
     terms = parameter_terms(tape, name, gradient, index)
-    opener = Opener(tape, moment.numbers, moment.notes, shown)
+    opener = Opener(tape, moment.numbers, moment.note, shown, features)
     deltas, rows = opener.deltas(terms), opener.rows(terms)
-    first: Sequence[int] = [] if own is None else np.flatnonzero(rows == own).tolist()
-    stored = float(tape.values[id(gradient)][index])
-    parted = PartedSum.of(stored, terms.coefficient * deltas, max(shown, len(first)), _largest(first, terms, deltas))
-    places = entries(tape, name)
-    labels = {tape.label(entry.key): None for entry in places}
-    label = next(iter(labels)) if len(labels) == 1 else name.rpartition(".")[0] or "the network"
-    parts = tuple(opener.term(terms, int(k), label) for k in parted.listed)
-    chain: tuple[Opening, ...] = ()
-    if len(parted.listed):
-        k = int(parted.listed[0])
-        chain = opener.chain(tape.nodes[int(terms.node[k])], int(terms.index[k]), label)
+    stored, shares = float(tape.values[id(gradient)][index]), terms.coefficient * deltas
+    first = [] if own is None else _largest(np.flatnonzero(rows == own).tolist(), shares)
+    parted = PartedSum.of(stored, shares, max(shown, len(first)), first)
+    parts, chain = _opened(opener, terms, parted, _label(tape, name))
     return Explanation(
         weight=f"{name}[{','.join(map(str, place))}]" if place else name,
         before=float(array[place]),
         loss=float(tape.values[id(tape.loss)][0]),
         loss_name=moment.loss,
         batch=len(moment.numbers),
-        where=tuple(f"{tape.label(entry.key)}: {entry.node.op.name}" for entry in places),
+        where=tuple(f"{tape.label(entry.key)}: {entry.node.op.name}" for entry in entries(tape, name)),
         gradient=stored,
         dtype=str(array.dtype),
         sum=parted,
@@ -177,9 +180,26 @@ def explain_moment(
     )
 
 
-def _largest(first: Sequence[int], terms: Any, deltas: Any) -> list[int]:
+def _label(tape: Tape, name: str) -> str:
+    """What the deltas beside a parameter are derivatives of: the layer's output, or several of a shared parameter."""
+    labels = {tape.label(entry.key) for entry in entries(tape, name)}
+    return labels.pop() if len(labels) == 1 else name.rpartition(".")[0] or "the network"
+
+
+def _opened(
+    opener: Opener, terms: Terms, parted: PartedSum, label: str
+) -> tuple[tuple[Term, ...], tuple[Opening, ...]]:
+    """The parts that are shown, and the first one's delta opened."""
+    parts = tuple(opener.term(terms, int(k), label) for k in parted.listed)
+    if not parts:
+        return parts, ()
+    k = int(parted.listed[0])
+    return parts, opener.chain(opener.tape.nodes[int(terms.node[k])], int(terms.index[k]), label)
+
+
+def _largest(places: Sequence[int], shares: Any) -> list[int]:
     """The places of the row that was asked for, its largest share first."""
-    return sorted(first, key=lambda k: -abs(float(terms.coefficient[k] * deltas[k])))
+    return sorted(places, key=lambda k: -abs(float(shares[k])))
 
 
 def _row(moment: Moment, row: Any) -> int:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.insight.number_columns import printable
 from fallline.insight.opening import Opening, Term
 from fallline.insight.parts import PartedSum
 from fallline.insight.slope_check import SlopeCheck
@@ -100,39 +102,45 @@ class Explanation:
         """Whether every activation is 1: the weight is added to something."""
         return bool(len(self.activations)) and bool(np.all(self.activations == 1.0))
 
-    def by_row(self) -> list[RowShare]:
-        """What each row contributes, the largest share first."""
+    @cached_property
+    def _by_row(self) -> tuple[Array, Array]:
+        """(rows, the sum of each one's shares), the largest sum first."""
         known = self.rows >= 0
         numbers, which = np.unique(self.rows[known], return_inverse=True)
         shares = np.zeros(len(numbers))
         np.add.at(shares, which, self.shares[known])
         order = np.argsort(-shares, kind="stable")
-        return [RowShare(int(numbers[k]), float(shares[k])) for k in order]
+        return numbers[order], shares[order]
+
+    def by_row(self) -> list[RowShare]:
+        """What each row contributes, the largest share first."""
+        numbers, shares = self._by_row
+        return [RowShare(int(number), float(share)) for number, share in zip(numbers, shares, strict=True)]
 
     def rows_down(self, count: int = 3) -> list[RowShare]:
         """The rows that push the weight down most: those with the largest positive shares of dL/dw."""
-        return [self._placed(share) for share in self.by_row()[:count] if share.share > 0.0]
+        numbers, shares = self._by_row
+        return [self._placed(n, s) for n, s in zip(numbers[:count], shares[:count], strict=True) if s > 0.0]
 
     def rows_up(self, count: int = 3) -> list[RowShare]:
         """The rows that push the weight up most: those with the most negative shares of dL/dw."""
-        return [self._placed(share) for share in self.by_row()[::-1][:count] if share.share < 0.0]
+        numbers, shares = (values[::-1][:count] for values in self._by_row)
+        return [self._placed(n, s) for n, s in zip(numbers, shares, strict=True) if s < 0.0]
 
-    def _placed(self, share: RowShare) -> RowShare:
-        if self.source is None:
-            return share
-        place, cells = self.source(share.row)
-        return RowShare(share.row, share.share, place, cells)
+    def _placed(self, number: Any, share: Any) -> RowShare:
+        place, cells = ("", {}) if self.source is None else self.source(int(number))
+        return RowShare(int(number), float(share), place, cells)
 
     def __str__(self) -> str:
         from fallline.insight.explanation_text import text
 
-        return text(self)
+        return printable(text(self))
 
     def to_markdown(self) -> str:
         """The explanation as Markdown, with tables."""
         from fallline.insight.explanation_markdown import markdown
 
-        return markdown(self)
+        return printable(markdown(self))
 
     def to_json(self) -> dict[str, Any]:
         """The explanation as plain JSON: the parts that are shown, the chain, the check, the update, rows up and down.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fallline.insight.explanation import Explanation
-from fallline.insight.explanation_text import epoch, factor_words, formulas, headline, verdict, who
+from fallline.insight.explanation_text import epoch, factor_words, formulas, headline, others, verdict, who
 from fallline.insight.number_columns import exactly, plain, short
 from fallline.insight.update_terms import Update
 
@@ -23,7 +23,7 @@ def _head(found: Explanation) -> list[str]:
 def _gradient(found: Explanation) -> list[str]:
     rows = [[*who(part), short(part.factor), short(part.delta), short(part.share)] for part in found.parts]
     if found.sum.hidden:
-        rows.append([f"{found.sum.hidden:,} others", "", "", "", short(found.sum.others)])
+        rows.append([others(found.sum.hidden), "", "", "", short(found.sum.others)])
     rows += [
         ["rounding", "", "", "", short(found.sum.rest)],
         ["**stored**", f"dL/dw, {found.dtype}", "", "", f"**{exactly(found.gradient)}**"],
@@ -53,7 +53,7 @@ def _chain(found: Explanation) -> list[str]:
             words = factor_words(opening, term)
             rows.append(["", words, short(term.factor), short(term.delta), short(term.share)])
         if opening.others[1]:
-            rows.append(["", f"{opening.others[1]:,} others", "", "", short(opening.others[0])])
+            rows.append(["", others(opening.others[1]), "", "", short(opening.others[0])])
     notes = [f"{opening.note[:1].upper()}{opening.note[1:]}." for opening in found.chain if opening.note]
     first = found.chain[0]
     row = "" if first.row is None else f" of row {first.row}"

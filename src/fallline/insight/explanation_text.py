@@ -1,11 +1,14 @@
 """An explanation as text for a terminal: the gradient, the chain rule, the check, the update."""
 
+import textwrap
+
 from fallline.insight.explanation import Explanation, RowShare
 from fallline.insight.number_columns import aligned, exactly, plain, short, table
 from fallline.insight.opening import Opening, Term
 from fallline.insight.update_terms import Update
 
 CELLS_SHOWN = 4
+WIDTH = 100
 
 
 def text(found: Explanation) -> str:
@@ -40,7 +43,7 @@ def gradient(found: Explanation) -> list[str]:
     parts, check = found.parts, found.check
     ends = [found.sum.others, found.sum.rest, found.gradient, check.gradient, check.difference]
     numbers = aligned([*(part.share for part in parts), *ends])
-    shares, (others, rounding, stored, wide, measured) = numbers[: len(parts)], numbers[len(parts) :]
+    shares, (rest, rounding, stored, wide, measured) = numbers[: len(parts)], numbers[len(parts) :]
     activations = aligned([part.factor for part in parts])
     deltas = aligned([part.delta for part in parts])
     header = ["", "", "activation", "×  delta", "=  share"]
@@ -48,7 +51,7 @@ def gradient(found: Explanation) -> list[str]:
     for part, activation, delta, share in zip(parts, activations, deltas, shares, strict=True):
         lines.append([*who(part), activation, delta, share])
     if found.sum.hidden:
-        lines.append([f"{found.sum.hidden:,} others", "", "", "", others])
+        lines.append([others(found.sum.hidden), "", "", "", rest])
     lines.append(["rounding", "", "", "", _tiny(found.sum.rest, rounding)])
     lines.append(["stored", f"dL/dw, {found.dtype}", "", "", stored])
     lines.append(["checked", "dL/dw, float64", "", "", wide])
@@ -81,6 +84,11 @@ def verdict(found: Explanation) -> list[str]:
     ]
 
 
+def others(count: int) -> str:
+    """The terms that are not shown, in words."""
+    return f"{count:,} other{'s' * (count != 1)}"
+
+
 def who(part: Term) -> tuple[str, str]:
     """(row, activation) of a part, by name."""
     name = part.factor_name if part.factor_name not in ("1", "") else ""
@@ -99,7 +107,10 @@ def chain(found: Explanation) -> list[str]:
     for opening in found.chain:
         cells += _opening(opening)
     lines += table(cells, [False, False, True, True, True])
-    return [*lines, *(f"  {opening.note}" for opening in found.chain if opening.note)]
+    notes = [
+        textwrap.wrap(opening.note, WIDTH, initial_indent="  ", subsequent_indent="    ") for opening in found.chain
+    ]
+    return [*lines, *(line for note in notes for line in note)]
 
 
 def _opening(opening: Opening) -> list[list[str]]:
@@ -114,7 +125,7 @@ def _opening(opening: Opening) -> list[list[str]]:
         else:
             cells.append([by, factor_words(opening, term), short(term.factor), f"× {short(term.delta)}", share])
     if opening.others[1]:
-        cells.append(["", f"{opening.others[1]:,} others", "", "", shares[-1]])
+        cells.append(["", others(opening.others[1]), "", "", shares[-1]])
     return cells
 
 
@@ -125,7 +136,10 @@ def factor_words(opening: Opening, term: Term) -> str:
     if opening.op and opening.at is not None:
         return f"{opening.op}′({plain(opening.at)})"
     other = f" row {term.row}" if term.row is not None and term.row != opening.row else ""
-    return f"derivative{other}" if term.factor != 1.0 or other else "as it is"
+    if term.factor != 1.0 or other:
+        return f"derivative{other}"
+    _, bracket, place = term.delta_name.rpartition("[")
+    return f"from {bracket}{place}" if len(opening.terms) > 1 and bracket else "as it is"
 
 
 def rows(found: Explanation) -> list[str]:

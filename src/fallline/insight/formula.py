@@ -98,12 +98,7 @@ class Writer:
 
     def _call(self, called: str, parts: list[Formula], value: float) -> Formula:
         if called == "√":
-            inner = parts[0]
-            symbols = (
-                f"√{inner.symbols}" if inner.strength == ATOM and "(" not in inner.symbols else f"√({inner.symbols})"
-            )
-            numbers = f"√{inner.numbers}" if inner.strength_of_numbers == ATOM else f"√({inner.numbers})"
-            return Formula(symbols, numbers, value)
+            return Formula(_root(parts[0].symbols), _root(parts[0].numbers), value)
         texts = [", ".join(getattr(part, kind) for part in parts) for kind in ("symbols", "numbers")]
         return Formula(f"{called}({texts[0]})", f"{called}({texts[1]})", value)
 
@@ -117,6 +112,11 @@ class Writer:
             if node.op.name == "negate":
                 return self.addends(node.inputs[0], -sign)
         return [(sign, node)]
+
+
+def _root(text: str) -> str:
+    """√ of an expression; of a single name or number without brackets."""
+    return f"√({text})" if any(sign in text for sign in " (/") else f"√{text}"
 
 
 def bracketed(value: float) -> str:

@@ -54,6 +54,9 @@ def one(tape: Tape, node: Node, index: int) -> Terms:
 
 def joined(parts: list[Terms]) -> Terms:
     """Terms of several sums, one after the other."""
+    if not parts:
+        whole, real = np.zeros(0, dtype=np.int64), np.zeros(0)
+        return Terms(whole, whole, real, whole, whole)
     columns = zip(*(vars(part).values() for part in parts), strict=True)
     return Terms(*(np.concatenate(column) for column in columns))
 

@@ -68,10 +68,12 @@ def parameter_terms(tape: Tape, name: str, gradient: Node, index: int) -> Terms:
     parts = {place.key[:2] for place in places}
 
     def inside(node: Node, state: State) -> State | None:
-        if is_view(node) or (is_meeting(node) and state.key is None):
+        if state.key is None and (is_view(node) or is_meeting(node)):
             return state
-        key = tape.key(node)
-        if state.closed or node.provenance.derivative_of not in through or key[:2] not in parts:
+        key, own = tape.key(node), node.provenance.derivative_of in through
+        if own and is_view(node):
+            return state
+        if state.closed or not own or key[:2] not in parts:
             return None
         return State(key, isinstance(node.op.kernel, Contraction))
 
@@ -90,7 +92,8 @@ def delta_terms(tape: Tape, node: Node, index: int) -> tuple[Terms, Key]:
             return state
         key = tape.key(at)
         if is_meeting(at):
-            within = state.key is None or (not state.closed and key[:2] == state.key[:2])
+            whole = state.key is not None and not state.key[2]  # a layer, not one op of a network's own code
+            within = state.key is None or (whole and not state.closed and key[:2] == state.key[:2])
             return state if within else None
         if state.closed or (state.key is not None and (key != state.key or isinstance(at.op.kernel, Contraction))):
             return None

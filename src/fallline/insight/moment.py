@@ -14,7 +14,7 @@ from fallline.insight.number_columns import plain
 from fallline.insight.tape import Tape
 from fallline.ir.graph import Graph, Node
 from fallline.ir.types import BATCH
-from fallline.nn.losses import Loss
+from fallline.nn.losses import CrossEntropy, Loss
 from fallline.nn.module import Module
 from fallline.nn.trace import SAMPLE_WEIGHT, Y, values_of
 from fallline.ops import exact
@@ -87,20 +87,25 @@ class Moment:
         """The node of dL/dw of a parameter, before clipping."""
         return self.step_graph.outputs[GRADIENT + name]
 
-    @cached_property
-    def notes(self) -> dict[int, str]:
-        """What the loss had to go by, by the row's number."""
+    def note(self, number: int) -> str:
+        """What the loss had to go by at a row, by the row's number in the data."""
+        place = int(np.flatnonzero(self.numbers == number)[0])
         outputs, rows = (self.step_graph.outputs.get(name) for name in (OUTPUTS, ROWS))
-        found = {}
-        for place, number in enumerate(self.numbers.tolist()):
-            words = [] if outputs is None else [f"outputs {_few(self.tape.array(outputs)[place])}"]
-            words.append(f"target {_few(np.asarray(self.inputs[Y])[place])}")
-            if rows is not None:
-                words.append(f"its loss {plain(self.tape.values[id(rows)][place])}")
-            if SAMPLE_WEIGHT in self.inputs:
-                words.append(f"its weight {plain(self.inputs[SAMPLE_WEIGHT][place])}")
-            found[number] = f"row {number}: {', '.join(words)}"
-        return found
+        words = [] if outputs is None else self._outputs(self.tape.array(outputs)[place])
+        words.append(f"target {_few(np.asarray(self.inputs[Y])[place])}")
+        if rows is not None:
+            words.append(f"its loss {plain(self.tape.values[id(rows)][place])}")
+        if SAMPLE_WEIGHT in self.inputs:
+            words.append(f"its weight {plain(self.inputs[SAMPLE_WEIGHT][place])}")
+        return f"row {number}: {', '.join(words)}"
+
+    def _outputs(self, own: Array) -> list[str]:
+        """A row's outputs; of logits also their softmax p, with which dL/doutput is (p − target)/rows."""
+        words = [f"outputs {_few(own)}"]
+        if self.loss == CrossEntropy.name and own.ndim == 1:
+            powers = np.exp(own.astype(np.float64) - own.max())
+            words.append(f"softmax {_few(powers / powers.sum())}")
+        return words
 
 
 def _told(name: str) -> bool:

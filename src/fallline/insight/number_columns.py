@@ -3,15 +3,21 @@
 from collections.abc import Sequence
 from typing import Any
 
+from fallline.errors import told
 
-def aligned(values: Sequence[float] | Any) -> list[str]:
-    """Numbers with their points below each other: six digits for the largest of them, always with a sign."""
+LONGEST = 2000
+"""Letters of a line."""
+
+
+def aligned(values: Sequence[float] | Any, sign: bool = True) -> list[str]:
+    """Numbers with their points below each other: six digits for the largest of them, with a sign; 0 as 0."""
+    form = "+" if sign else ""
     largest = max((abs(float(value)) for value in values), default=0.0)
     if not 1e-6 <= largest < 1e6:
-        return [_minus(f"{float(value):+.5e}") for value in values]
+        return [_minus(f"{float(value):{form}.5e}") if value else "0" for value in values]
     whole = len(str(int(largest))) if largest >= 1.0 else 0
     digits = max(6 - whole, 0) + _leading_zeros(largest)
-    return [_minus(f"{float(value):+.{digits}f}") for value in values]
+    return [_minus(f"{float(value):{form}.{digits}f}") if value else "0" for value in values]
 
 
 def short(value: float) -> str:
@@ -27,6 +33,11 @@ def plain(value: float) -> str:
 def exactly(value: float) -> str:
     """One number with all the digits that tell it from its neighbours."""
     return _minus(repr(float(value)))
+
+
+def printable(text: str) -> str:
+    """A text without what would move a terminal's cursor: names come from files, which may hold anything."""
+    return "\n".join(told(line, LONGEST) for line in text.split("\n"))
 
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[bool], indent: str = "  ") -> list[str]:

@@ -1,6 +1,6 @@
 """What backpropagation's numbers are made of: a gradient of its rows' shares, a delta of the deltas behind it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from fallline.insight.levels import MEETING, delta_terms, meeting_paths
 from fallline.insight.parts import PartedSum
 from fallline.insight.tape import Key, Tape
 from fallline.ir.graph import Node
+from fallline.nn.trace import X
 from fallline.training.step import LOSS_SCOPE
 
 Array = NDArray[Any]
@@ -85,12 +86,15 @@ class Opener:
     Args:
         tape: the step.
         numbers: the number of each of the batch's rows in the data.
-        notes: what is known of a row at the loss.
+        note: what is known of a row at the loss, by its number.
         shown: how many terms an opening shows.
+        features: what each column of x is, where that is known.
     """
 
-    def __init__(self, tape: Tape, numbers: Array, notes: Mapping[int, str], shown: int) -> None:
-        self.tape, self.numbers, self.notes, self.shown = tape, numbers, notes, shown
+    def __init__(
+        self, tape: Tape, numbers: Array, note: Callable[[int], str], shown: int, features: Sequence[str] = ()
+    ) -> None:
+        self.tape, self.numbers, self.note, self.shown, self.features = tape, numbers, note, shown, features
 
     def deltas(self, terms: Terms) -> Array:
         """The flow's values, float64."""
@@ -129,10 +133,12 @@ class Opener:
         if terms.factor[place] == NONE:
             return "1" if terms.coefficient[place] == 1.0 else ""
         node = self.tape.nodes[int(terms.factor[place])]
-        if node.op.name == "constant":
+        if node.origin or node.op.name == "constant":  # what a gradient rule computed: a derivative
             return ""
         _, places = self.tape.place(node, int(terms.factor_index[place]))
-        return f"{self.tape.name(node)}{_bracket(places)}"
+        known = node is self.tape.inputs.get(X) and len(places) == 1 and places[0] < len(self.features)
+        feature = f" {self.features[places[0]]}" if known else ""
+        return f"{self.tape.name(node)}{_bracket(places)}{feature}"
 
     def chain(self, node: Node, index: int, label: str) -> tuple[Opening, ...]:
         """A delta opened down to the loss: of each opening, its largest term's delta is opened next."""
@@ -148,7 +154,7 @@ class Opener:
     def open(self, node: Node, index: int, label: str) -> tuple[Opening, tuple[Node, int, str] | None]:
         """One delta, opened by one part; and the largest term's delta with its label, None at the loss."""
         terms, key = delta_terms(self.tape, node, index)
-        is_loss = not any(self.tape.nodes[int(place)].inputs for place in terms.node)
+        is_loss = bool(len(terms)) and not any(self.tape.nodes[int(place)].inputs for place in terms.node)
         if is_loss and len(paths := meeting_paths(self.tape, node, index)) > 1:
             terms = paths  # −t and p of a cross-entropy, for example, rather than their sum times dL/dL = 1
         value = float(self.tape.values[id(node)][index])
@@ -158,7 +164,7 @@ class Opener:
         labels = [self._label(key, int(terms.node[place]), label, through) for place in parted.listed]
         told = tuple(self.term(terms, int(k), text) for k, text in zip(parted.listed, labels, strict=True))
         op, at = ("", None) if is_loss else self._op_of(key, node, index, terms)
-        note = self.notes.get(-1 if row is None else row, "") if is_loss and key[0] == LOSS_SCOPE else ""
+        note = self.note(row) if is_loss and row is not None and key[0] == LOSS_SCOPE else ""
         hidden = (parted.others, parted.hidden)
         opening = Opening(name, row, value, through, op, at, told, hidden, parted.rounding, note, is_loss)
         if is_loss or not len(parted.listed):
@@ -177,7 +183,7 @@ class Opener:
 
     def _op_of(self, key: Key, node: Node, index: int, terms: Terms) -> tuple[str, float | None]:
         """(op, what it was given) where one op's derivative is the only factor."""
-        if len(terms) != 1 or key == MEETING:
+        if not len(terms) or key == MEETING or len({*terms.coefficient.tolist()}) > 1:
             return "", None
         ops = self._forward_ops(key)
         if len(ops) != 1:

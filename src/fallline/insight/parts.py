@@ -43,13 +43,13 @@ class PartedSum:
         Args:
             stored: the number.
             parts: what it is the sum of.
-            shown: how many parts to show at most.
+            shown: how many parts to show at most; parts that are 0 are not, but where there are no others.
             first: places of parts to show before all others.
         """
         order = np.argsort(-np.abs(parts), kind="stable")
         if len(first):
             order = np.concatenate([np.asarray(first, dtype=np.int64), order[~np.isin(order, first)]])
-        count = min(shown, len(order))
+        count = min(shown, max(int(np.count_nonzero(parts)), len(first), 1), len(order))
         hidden = parts[order[count:]].tolist()
         listed = parts[order[:count]].tolist()
         if not all(map(math.isfinite, (stored, *listed, *hidden))):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fallline.data.table import Table
-from fallline.errors import ArgumentError
+from fallline.errors import ArgumentError, told
 from fallline.tables.again import prepared_again
 from fallline.training.recording import Given, recording_of
 from fallline.training.replay import Replayer
@@ -15,6 +15,8 @@ from fallline.training.run_reader import StoredRun
 
 CELLS = 8
 """Columns of a row that are shown."""
+LETTERS = 40
+"""Letters of a name or a cell that are shown."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,14 @@ class RunRows:
         name: the run's.
         source: a training row's number → its place in the source, its cells by column; None where that is not known.
         classes: the classes' names by number; empty where there are none.
+        features: what each column of the network's input is; empty where that is not known.
     """
 
     replayer: Replayer
     name: str
     source: Callable[[int], tuple[str, dict[str, str]]] | None
     classes: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
 
 
 def rows_of(run: Any, x: Any = None, y: Any = None, sample_weight: Any = None, call: str = "explain") -> RunRows:
@@ -49,7 +53,7 @@ def rows_of(run: Any, x: Any = None, y: Any = None, sample_weight: Any = None, c
     if isinstance(run, Run):
         return RunRows(Replayer.of_run(run), "" if run.folder is None else str(run.folder), None)
     stored, source = StoredRun(run, call), None
-    classes: tuple[str, ...] = ()
+    classes, features = tuple[str, ...](), tuple[str, ...]()
     if x is not None or y is not None:
         if x is None or y is None:
             raise ArgumentError(f"{call}: give x and y, as fit was given them")
@@ -59,13 +63,14 @@ def rows_of(run: Any, x: Any = None, y: Any = None, sample_weight: Any = None, c
         inputs, targets = prepared.matrices["training"]
         given = Given(inputs, targets, prepared.weights, prepared.validation)
         source = _Source(prepared.parts["training"], prepared.target)
-        classes = tuple(map(str, getattr(prepared.codec, "classes", ())))
+        classes = tuple(told(name, LETTERS) for name in getattr(prepared.codec, "classes", ()))
+        features = tuple(told(name, LETTERS) for name in prepared.encoder.feature_names)
     else:
         raise ArgumentError(
             f"{call}: this run's folder does not say where its data are: give x and y, as fit was given them"
         )
     recording = recording_of(stored, given, validated=False)
-    return RunRows(Replayer.of_folder(stored, recording), str(Path(run)), source, classes)
+    return RunRows(Replayer.of_folder(stored, recording), str(Path(run)), source, classes, features)
 
 
 class _Source:
@@ -76,4 +81,5 @@ class _Source:
         self.columns = [target, *(name for name in table.names if name != target)][:CELLS]
 
     def __call__(self, row: int) -> tuple[str, dict[str, str]]:
-        return self.table.place(row), {name: str(self.table.column(name)[row]) for name in self.columns}
+        cells = {told(name, LETTERS): told(self.table.column(name)[row], LETTERS) for name in self.columns}
+        return told(self.table.place(row)), cells
