@@ -23,6 +23,25 @@ LUMINANCE = """
 """
 
 
+DRAWN = """
+async (ranges) => {
+  const { line } = await import('./charts.js');
+  const place = document.body.appendChild(document.createElement('div'));
+  const charts = ranges.map(([low, high], at) => {
+    const series = [{ label: 'y', colour: 's1' }];
+    const chart = line(place, { title: `${at}`, series, log: at % 2 === 0, height: 80 });
+    chart.update([[[0, 1], [low, high]]]);
+    return chart;
+  });
+  place.scrollIntoView();
+  await new Promise((done) => setTimeout(done, 1500));
+  const drawn = place.querySelectorAll('canvas').length;
+  charts.forEach((chart) => chart.destroy());
+  return [drawn, place.children.length];
+}
+"""
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_text_stands_out_from_what_is_behind_it(page: Callable[..., Any], dark: bool) -> None:
     opened = page("#/watch", dark=dark)
@@ -100,3 +119,21 @@ def test_a_strangers_names_are_texts(page: Callable[..., Any], lab: Any, until: 
     until(opened, lambda: script in opened.locator("main select").first.inner_text())
     assert opened.locator("img").count() == 1  # the mark of the lab
     shutil.rmtree(folder)
+
+
+def test_a_chart_can_have_any_range(page: Callable[..., Any]) -> None:
+    opened = page("#/learn")
+    pairs = [
+        (0.095, 4.0),
+        (0.11, 4.0),
+        (1.0, 1.0),
+        (3e-9, 7e6),
+        (1e-17, 2e-17),
+        (0.0, 0.0),
+        (-1.0, 2.0),
+        (None, 1.0),
+        (None, None),
+    ]
+    ranges = [pair for pair in pairs for _ in range(2)]  # on a logarithmic axis, and not
+    opened.set_viewport_size({"width": 1280, "height": 4000})
+    assert opened.evaluate(DRAWN, ranges) == [len(ranges), 0]

@@ -118,9 +118,16 @@ function spread(_, low, high) {
   return [low >= 0 && low - room < 0.25 * (high - low) ? 0 : low - room, high + room];
 }
 
-/** The same on a logarithmic axis, which has no place for what is not above 0. */
+/** The same on a logarithmic axis, which has no place for what is not above 0: from and to one digit, as uPlot needs it. */
 function around(_, low, high) {
   const most = high > 0 ? high : 1;
   const least = low > 0 ? low : most / 1e4;
-  return [least / 1.15, most * 1.15];
+  const bottom = digit(least, Math.floor), top = digit(most, Math.ceil);
+  return [bottom, top > bottom ? top : 2 * bottom];
+}
+
+/** The next number of one digit: 0.0347 is between 0.03 and 0.04. */
+function digit(value, round) {
+  const [, exponent] = value.toExponential().split('e');
+  return Number(`${round(value / Number(`1e${exponent}`) + (round === Math.floor ? 1e-9 : -1e-9))}e${exponent}`);
 }
