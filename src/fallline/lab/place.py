@@ -7,6 +7,7 @@ from pathlib import Path
 from fallline.errors import RunFolderError
 from fallline.lab.forks import Forks
 from fallline.lab.guard import new_token
+from fallline.lab.past import Past
 from fallline.training.run_folder import RUN
 
 
@@ -20,6 +21,7 @@ class Lab:
         token: the secret in the address.
         hosts: names of this machine, besides those of the loopback.
         forks: the trainings that the lab has started.
+        past: runs whose steps are looked at.
     """
 
     runs: list[Path] = field(default_factory=list)
@@ -27,6 +29,7 @@ class Lab:
     token: str = field(default_factory=new_token)
     hosts: tuple[str, ...] = ()
     forks: Forks = field(default_factory=Forks)
+    past: Past = field(default_factory=Past)
 
     def folders(self) -> dict[str, Path]:
         """The run folders by id, in the order of their names; what links out of the folders shown is left out."""

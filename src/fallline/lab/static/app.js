@@ -90,7 +90,7 @@ function help() {
 
 function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest?.('input, select, textarea, dialog, [contenteditable]')) return;
+  if (event.target.closest?.('input, select, textarea, dialog[open], [contenteditable]')) return;
   if (event.key === '?') return void help();
   const page = PAGES[Number(event.key) - 1];
   if (page) return void (location.hash = `#/${page}`);
