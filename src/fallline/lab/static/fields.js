@@ -68,6 +68,7 @@ export function paint(canvas, points, colourOf) {
   small.getContext('2d').putImageData(image, 0, 0);
   const context = canvas.getContext('2d');
   const [width, height] = [canvas.width, canvas.height];
+  context.clearRect(0, 0, width, height);
   context.imageSmoothingEnabled = true;
   context.imageSmoothingQuality = 'high';
   const [dx, dy] = [width / (points - 1), height / (points - 1)];
