@@ -2,7 +2,8 @@
 
 In one training, blocks of epochs with three pages and with none take turns; the ratio of each pair counts, and of those
 the median. Then whole trainings with the lab and three pages take turns with others that know of no lab.
-FALLLINE_LAB_ROUNDS and FALLLINE_LAB_SECONDS ask for less, as a trial.
+FALLLINE_LAB_ROUNDS and FALLLINE_LAB_SECONDS ask for less, as a trial; FALLLINE_LAB_BROWSER=/usr/bin/chromium opens the
+pages in a browser.
 """
 
 import json
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import timeit
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,12 +29,17 @@ from benchmarks.tasks import network
 from fallline import optim
 from fallline.cli.train_lab import LabBeside
 from fallline.lab.place import run_id
+from fallline.training.control import Control
+from fallline.training.pace import SECONDS
+from fallline.training.signals import StopRequest
 
 NAME = "lab"
 ROUNDS = int(os.environ.get("FALLLINE_LAB_ROUNDS", "15"))
-BLOCK = float(os.environ.get("FALLLINE_LAB_SECONDS", "4"))
+BLOCK = float(os.environ.get("FALLLINE_LAB_SECONDS", "2.5"))
 """Seconds of a block, about."""
 PAGES = 3
+LONGER = 6
+"""Blocks that a whole training is long."""
 LIMIT = 0.02
 
 
@@ -56,8 +63,44 @@ def fit(x: Any, y: Any, epochs: int, folder: Path | None = None, callbacks: Any 
     return fl.fit(network(MNIST), x, y, **options, run_dir=folder, callbacks=callbacks)
 
 
+BROWSER = os.environ.get("FALLLINE_LAB_BROWSER", "")
+"""Where a Chromium is: then the pages are real ones, in it, on the same processors as the training."""
+
+
+class Tabs:
+    """Open pages in a browser without a window, which is there while they are closed, too.
+
+    Args:
+        address: the lab's.
+        run: the id of the run that they show.
+    """
+
+    def __init__(self, address: str, run: str) -> None:
+        from playwright.sync_api import sync_playwright
+
+        self.play = sync_playwright().start()
+        self.browser = self.play.chromium.launch(executable_path=BROWSER)
+        self.tabs = [self.browser.new_page() for _ in range(PAGES)]
+        self.address, self.events = f"{address}#/watch?runs={run}", 0
+
+    def all(self, word: str) -> None:
+        """Open or close them."""
+        for tab in self.tabs:
+            tab.goto(self.address if word == "open" else "about:blank")
+
+    def end(self) -> None:
+        """Be rid of them."""
+        self.browser.close()
+        self.play.stop()
+
+
 class Pages:
-    """Open pages, each in a process of its own that waits while its page is closed."""
+    """Open pages, each in a process of its own that waits while its page is closed.
+
+    Args:
+        address: the lab's.
+        run: the id of the run that they show.
+    """
 
     def __init__(self, address: str, run: str) -> None:
         command = [sys.executable, "-m", "benchmarks.lab_reader", address, run]
@@ -94,7 +137,7 @@ def in_one_training(x: Any, y: Any, epochs: int) -> tuple[list[str], float]:
     """Blocks of epochs of one training, with and without open pages."""
     found: dict[str, list[float]] = {"open": [], "close": []}
     with lab() as (folder, address):
-        pages = Pages(address, run_id(folder))
+        pages = (Tabs if BROWSER else Pages)(address, run_id(folder))
         turns = iter([word for number in range(-1, ROUNDS) for word in ("open", "close")[:: 1 if number % 2 else -1]])
         now, since = "close", 0.0
 
@@ -132,28 +175,39 @@ def in_one_training(x: Any, y: Any, epochs: int) -> tuple[list[str], float]:
         "",
         f"{few} pairs of blocks of {epochs} epochs, in turn. With {PAGES} open pages an epoch takes "
         f"**{100 * (middle - 1):+.2f} %** (middle half of the pairs {100 * (low - 1):+.2f} to "
-        f"{100 * (high - 1):+.2f} %; required: within 2 %). The pages got {pages.events:,} events; {observed:,} "
-        "observations were made. A page is a process that reads what a browser's page reads, as often (history, "
-        "observations, the stream of events, the list of runs each 3 s), and draws nothing: what a browser takes to "
-        "draw depends on it and its machine.",
+        f"{100 * (high - 1):+.2f} %; required: within 2 %). {observed:,} observations were made. {_pages(pages)}",
     ]
     return lines, middle - 1
+
+
+def _pages(pages: Pages | Tabs) -> str:
+    """What an open page is here."""
+    if isinstance(pages, Tabs):
+        return "The pages are those of a Chromium without a window, on the same processors as the training."
+    return (
+        f"The pages got {pages.events:,} events. A page is a process that reads what a browser's page reads, as often "
+        "(history, observations, the stream of events, the list of runs each 2 s), and draws nothing: what a browser "
+        "takes to draw depends on it and its machine."
+    )
 
 
 def whole_trainings(x: Any, y: Any, epochs: int) -> list[str]:
     """Whole trainings without a lab, with the lab, and with three pages, in turn."""
 
+    def nothing(run: fl.Run, epoch: int) -> None:
+        """Like the callback that opens the pages: with one, the weights are looked at after each epoch."""
+
     def alone() -> float:
         with tempfile.TemporaryDirectory(prefix="lab-") as place:
-            return fit(x, y, 2 * epochs, Path(place) / "run").seconds
+            return fit(x, y, LONGER * epochs, Path(place) / "run", [nothing]).seconds
 
     def unseen() -> float:
         with lab() as (folder, _):
-            return fit(x, y, 2 * epochs, folder, [fl.Observer()]).seconds
+            return fit(x, y, LONGER * epochs, folder, [nothing, fl.Observer()]).seconds
 
     def seen() -> float:
         with lab() as (folder, address):
-            pages = Pages(address, run_id(folder))
+            pages = (Tabs if BROWSER else Pages)(address, run_id(folder))
             opened: list[bool] = []
 
             def begin(run: fl.Run, epoch: int) -> None:
@@ -161,7 +215,7 @@ def whole_trainings(x: Any, y: Any, epochs: int) -> list[str]:
                     opened.append(True)
                     pages.all("open")
 
-            seconds = fit(x, y, 2 * epochs, folder, [begin, fl.Observer()]).seconds
+            seconds = fit(x, y, LONGER * epochs, folder, [begin, fl.Observer()]).seconds
             pages.all("close")
             pages.end()
             return seconds
@@ -170,22 +224,30 @@ def whole_trainings(x: Any, y: Any, epochs: int) -> list[str]:
         "without a lab": alone, "with the lab, no page": unseen, f"with the lab, {PAGES} pages": seen,
     }  # fmt: skip
     found: dict[str, list[float]] = {name: [] for name in contenders}
-    for number in range(-1, max(3, ROUNDS // 2)):
+    for number in range(max(3, ROUNDS // 4)):
         for name in [*contenders][:: 1 if number % 2 else -1]:
-            seconds = contenders[name]()
-            if number >= 0:
-                found[name].append(seconds)
+            found[name].append(contenders[name]())
     base = found["without a lab"]
     lines = ["", "## Whole trainings", "", "| | seconds, median (fastest) | ratio, median | middle half |"]
     lines.append("| --- | --- | --- | --- |")
-    for name, seconds in found.items():
-        ratios = [one / other for one, other in zip(seconds, base, strict=True)]
+    for name, times in found.items():
+        ratios = [one / other for one, other in zip(times, base, strict=True)]
         low, ratio, high = statistics.quantiles(ratios, n=4)
-        times = f"{statistics.median(seconds):.3f} ({min(seconds):.3f})"
-        lines.append(f"| {name} | {times} | {ratio:.4f} | {low:.4f} to {high:.4f} |")
+        seconds = f"{statistics.median(times):.3f} ({min(times):.3f})"
+        lines.append(f"| {name} | {seconds} | {ratio:.4f} | {low:.4f} to {high:.4f} |")
     lines += [
         "",
-        f"{2 * epochs} epochs each, in turn. The lab brings observers with it, which may take 2 % of the time and "
+        f"{LONGER * epochs} epochs each, in turn. The lab brings observers with it, which may take 2 % of the time and "
         "compile one program at the start; without a lab there are none.",
+        "",
+        f"Looking whether somebody asks the training to pause takes {1e6 * a_look():.1f} µs for each run of steps of "
+        f"some {1e3 * SECONDS:.0f} ms.",
     ]
     return lines
+
+
+def a_look() -> float:
+    """Seconds that one look at a run folder's control.json takes, where there is none."""
+    with tempfile.TemporaryDirectory(prefix="lab-") as place:
+        control, stop = Control(Path(place)), StopRequest()
+        return min(timeit.repeat(lambda: control.obey(stop, lambda: None), number=1000, repeat=5)) / 1000

@@ -14,6 +14,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import browser
+
 ROOT = Path(__file__).resolve().parent.parent
 LEVELS = ("core", "dev")  # what `make demo` needs; what `make test` needs besides
 PROBE = "import sys; from importlib.util import find_spec; sys.exit(not all(map(find_spec, sys.argv[1:])))"
@@ -166,6 +168,8 @@ def main(arguments: list[str]) -> int:
     try:
         if not environment.is_ready(level):
             environment.make_ready(level)
+            if level == "dev":
+                browser.offer()
     except SetupError as error:
         print(error, file=sys.stderr)
         return 1

@@ -21,11 +21,15 @@ runpy.run_path({!r}, run_name="__main__")
 
 @pytest.fixture
 def module() -> ModuleType:
+    sys.path.insert(0, str(ROOT / "scripts"))  # as setup.py has it
     spec = importlib.util.spec_from_file_location("environment", ROOT / "scripts" / "environment.py")
     assert spec is not None
     assert spec.loader is not None
     loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
+    try:
+        spec.loader.exec_module(loaded)
+    finally:
+        sys.path.pop(0)
     return loaded
 
 
@@ -175,6 +179,37 @@ def test_the_dev_group_is_read_from_the_project(module: ModuleType, tmp_path: Pa
         '[dependency-groups]\nlint = ["ruff>=0.6"]\ndev = ["pytest>=8", {include-group = "lint"}]\n'
     )
     assert module.requirements(tmp_path) == ["pytest>=8", "ruff>=0.6"]
+
+
+@pytest.fixture
+def browser(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module of the browser, on a machine with apt-get alone; it remembers what would have been run."""
+    found: Any = module.browser
+    found.ran = []
+    monkeypatch.setattr(found.shutil, "which", {"apt-get": "/usr/bin/apt-get"}.get)
+    monkeypatch.setattr(found.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(found, "_run", lambda command: found.ran.append(command[1]))
+    return found
+
+
+def test_a_browser_that_is_there_is_not_installed(browser: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browser.shutil, "which", {"chromium": "/usr/bin/chromium"}.get)
+    assert browser.offer()
+    assert browser.ran == []
+
+
+def test_who_is_not_root_installs_no_browser(browser: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browser.os, "geteuid", lambda: 1000)
+    assert not browser.offer()
+    assert browser.ran == []
+
+
+def test_a_browser_that_cannot_be_installed_fails_nothing(browser: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not browser.offer()
+    assert browser.ran == ["install", "update"]
+    assert capsys.readouterr().out == (
+        "Installing Chromium for the tests that open pages …\nIt cannot be installed here; those tests will skip.\n"
+    )
 
 
 def test_an_unknown_level_is_refused(module: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ShapeError,
     )
     from fallline.insight.diff import diff
+    from fallline.insight.explain import explain
     from fallline.insight.profile import profile
     from fallline.insight.verify import verify
     from fallline.ops.functions import (
@@ -79,6 +80,7 @@ _ROOMS = {
     "errors": "ArgumentError DataError FalllineError GraphError KindError MissingExtraError ModelFileError "
     "RunFolderError ShapeError",
     "insight.diff": "diff",
+    "insight.explain": "explain",
     "insight.profile": "profile",
     "insight.verify": "verify",
     "ops.functions": "absolute broadcast cast clip concatenate erf exp expm1 log log1p log_softmax logsumexp matmul "
@@ -125,6 +127,7 @@ __all__ = [
     "erf",
     "evaluate",
     "exp",
+    "explain",
     "expm1",
     "fit",
     "grad",

@@ -45,7 +45,7 @@ def lab(what: str | None, port: int | None, host: str, browser: bool, beside: bo
             click.echo("whoever has this address sees and steers what the lab shows; it is not encrypted", err=True)
         if not beside:
             click.echo("Ctrl-C ends the lab", err=True)
-        if browser and not beside:
+        if browser and not beside and _has_screen():
             click.launch(address)
 
     with suppress(KeyboardInterrupt):  # the usual end
@@ -84,6 +84,11 @@ def _names_of(host: str | None) -> tuple[str, ...]:
     if host is not None:
         return (f"[{host}]" if ":" in host else host,)
     return (socket.gethostname(), socket.getfqdn())
+
+
+def _has_screen() -> bool:
+    """Whether a browser has somewhere to open; without, it would take the terminal."""
+    return sys.platform in ("darwin", "win32") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
 
 
 def _give_way() -> None:

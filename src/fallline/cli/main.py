@@ -54,6 +54,7 @@ def _add_commands() -> None:
     from fallline.cli.check import check
     from fallline.cli.diff import diff
     from fallline.cli.evaluate import evaluate
+    from fallline.cli.explain import explain
     from fallline.cli.lab import lab
     from fallline.cli.predict import predict
     from fallline.cli.replay import replay
@@ -61,7 +62,7 @@ def _add_commands() -> None:
     from fallline.cli.train import train
     from fallline.cli.verify import verify
 
-    for command in (train, predict, evaluate, check, runs, replay, diff, verify, lab, cache):
+    for command in (train, predict, evaluate, check, runs, explain, replay, diff, verify, lab, cache):
         cli.add_command(command)
 
 

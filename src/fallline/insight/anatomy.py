@@ -11,14 +11,12 @@ from dataclasses import dataclass, replace
 from fallline.ir.graph import Graph, Node, topological
 from fallline.ir.types import BATCH, SymbolicDim
 from fallline.nn.trace import X
-from fallline.training.step import GRADIENT, LOSS, OUTPUTS
+from fallline.training.step import GRADIENT, LOSS, LOSS_SCOPE, OUTPUTS
 
 LINEAR, EMBEDDING, SCALE = "linear", "embedding", "scale"
 INPUTS = "x"
 SHAPING = {"broadcast", "reshape", "cast", "transpose"}
-_NAMED = {
-    "relu": "ReLU", "tanh": "tanh", "sigmoid": "sigmoid", "softplus": "softplus", "erf": "GELU", "random": "Dropout",
-}  # fmt: skip
+_NAMED = {"relu": "ReLU", "tanh": "tanh", "sigmoid": "sigmoid", "softplus": "softplus", "erf": "GELU"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,10 +28,10 @@ class Stage:
         module: its class's name, or "".
         kind: "linear", "embedding" or "scale".
         parameters: their shapes by dotted name.
-        given: the node of what comes in, a row of the batch after the other; None where that are whole numbers.
+        given: the node of what comes in, a row of the batch after the other; None if not so.
         gives: the node of what it gives, likewise.
         sources: the layers whose results reach what comes in with no layer between, or "x".
-        then: what its result goes through next, such as ("ReLU",).
+        then: what its result goes through next, such as ("ReLU", "Dropout"): modules, or ops with a name.
         multiply_adds: of one row, forwards.
         uses: how many times it is applied.
         main: whether it lies on the path that is drawn.
@@ -99,6 +97,7 @@ def anatomy_of(step: Graph, modules: Mapping[str, str]) -> Anatomy:
     names = [name[len(GRADIENT) :] for name in step.outputs if name.startswith(GRADIENT)]
     groups = walk.groups({name: step.inputs[name] for name in names if name in step.inputs})
     ends = {id(group.gives): group.name for group in groups}
+    plain = {name: kind for name, kind in modules.items() if name and not _holds(name, ends.values())}
     stages = []
     outputs = step.outputs.get(OUTPUTS, groups[-1].gives if groups else step.outputs[LOSS])
     for group in groups:
@@ -108,10 +107,10 @@ def anatomy_of(step: Graph, modules: Mapping[str, str]) -> Anatomy:
                 module=modules.get(group.name, ""),
                 kind=group.kind,
                 parameters={name: walk.shape(step.inputs[name]) for name in group.parameters},
-                given=None if group.given is None else walk.by_rows_before(group.given),
+                given=walk.by_rows_before(group.given),
                 gives=walk.by_rows_after(group.gives),
                 sources=walk.sources(group.given_nodes, ends, step.inputs.get(X)),
-                then=walk.then(group.gives, ends),
+                then=walk.then(group.gives, ends, plain),
                 multiply_adds=group.multiply_adds,
                 uses=group.uses,
             )
@@ -151,9 +150,8 @@ class _Walk:
         return [group for _, group in sorted(made, key=lambda one: one[0])]
 
     def _group(self, prefix: str, members: list[str], leaves: Mapping[str, Node]) -> tuple[int, _Group]:
-        entries = sorted(
-            (entry for name in members for entry in self._entries(leaves[name])), key=lambda entry: self.order[id(entry[0])]
-        )  # fmt: skip
+        entries = [entry for name in members for entry in self._entries(leaves[name])]
+        entries.sort(key=lambda entry: self.order[id(entry[0])])
         first, side = entries[0]
         others = [parent for parent in first.inputs if parent is not side]
         floats = [parent for parent in others if parent.type.dtype.is_float]
@@ -182,12 +180,11 @@ class _Walk:
                 else:
                     yield user, side
 
-    def by_rows_before(self, node: Node) -> Node:
+    def by_rows_before(self, node: Node | None) -> Node | None:
         """The same numbers with the rows of the batch in front: before they were turned round or repeated."""
-        while not _by_rows(node) or node.op.name == "broadcast":
-            if node.op.name not in SHAPING or not _has_rows(node.inputs[0]):
-                return node
-            node = node.inputs[0]
+        while node is not None and (not _by_rows(node) or node.op.name == "broadcast" or _inserts_ones(node)):
+            turned = node.op.name in SHAPING and _has_rows(node.inputs[0])
+            node = node.inputs[0] if turned else None
         return node
 
     def by_rows_after(self, node: Node) -> Node:
@@ -217,20 +214,19 @@ class _Walk:
                 waiting.extend(node.inputs)
         return tuple(found)
 
-    def then(self, gives: Node, ends: Mapping[int, str]) -> tuple[str, ...]:
-        """The functions with a name that follow before the next layer."""
+    def then(self, gives: Node, ends: Mapping[int, str], plain: Mapping[str, str]) -> tuple[str, ...]:
+        """What follows before the next layer: modules without parameters by their class, other ops by their name."""
         found: dict[str, None] = {}
         seen: set[int] = set()
         waiting = list(self.users.get(id(gives), ()))
         while waiting:
             node = waiting.pop(0)
-            if id(node) in seen or id(node) in ends or node.provenance.scope == "@loss" or node.op.name == "matmul":
+            scope = node.provenance.scope
+            if id(node) in seen or id(node) in ends or scope == LOSS_SCOPE or node.op.name == "matmul":
                 continue
             seen.add(id(node))
-            beside = [parent for parent in node.inputs if id(parent) not in seen]
-            for each in (node, *beside):
-                if name := _NAMED.get(each.op.name):
-                    found[name] = None
+            if name := plain.get(scope or "") or _NAMED.get(node.op.name):
+                found[name] = None
             waiting.extend(self.users.get(id(node), ()))
         return tuple(found)
 
@@ -256,8 +252,21 @@ def _marked(stages: Sequence[Stage], last: Iterable[str]) -> tuple[Stage, ...]:
     return tuple(replace(stage, main=stage.name in path and stage.given is not None) for stage in stages)
 
 
+def _holds(module: str, layers: Iterable[str]) -> bool:
+    """Whether a module is one of the layers, or has some inside."""
+    return any(layer == module or layer.startswith(f"{module}.") for layer in layers)
+
+
 def _by_rows(node: Node) -> bool:
     return node.type.shape[:1] == (BATCH,)
+
+
+def _inserts_ones(node: Node) -> bool:
+    """Whether it only gives its input more axes, of one entry each."""
+    if node.op.name != "reshape":
+        return False
+    own, other = node.type.shape, node.inputs[0].type.shape
+    return len(own) > len(other) and [size for size in own if size != 1] == [size for size in other if size != 1]
 
 
 def _has_rows(node: Node) -> bool:

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fallline.backprop.gradients import gradients
 from fallline.engine.programs import make_program
 from fallline.errors import ArgumentError
-from fallline.insight.anatomy import Anatomy, Stage, anatomy_of
+from fallline.insight.anatomy import Anatomy, anatomy_of
 from fallline.ir.graph import Graph
 from fallline.ir.types import BATCH
 from fallline.ops.tensor import Tensor
@@ -118,25 +117,3 @@ class PassReader:
         outputs |= {f"{GIVEN} {stage.name}": stage.gives for stage in stages}
         outputs |= {f"{DELTA} {stage.name}": d.node for stage, d in zip(stages, deltas, strict=True)}
         return Graph(step.inputs, outputs)
-
-
-def shares(passes: Passes, stages: list[Stage], weight: str, place: tuple[int, ...]) -> tuple[Array, Array] | None:
-    """(activations, deltas) whose products' sum over rows and positions is dL/dw of one weight; None for other kinds.
-
-    Args:
-        passes: of the step.
-        stages: of the path.
-        weight: the parameter's dotted name.
-        place: the weight's place in it.
-    """
-    found = next((number for number, stage in enumerate(stages) if weight in stage.parameters), None)
-    if found is None or stages[found].kind != "linear":
-        return None
-    delta = passes.deltas[stages[found].name]
-    come_in = passes.carried[found]
-    if len(place) == 3:  # a member of its own
-        delta, come_in = delta[:, place[0]], come_in[:, place[0]]
-    column = delta[..., place[-1]]  # (rows,) or (rows, positions)
-    if weight == stages[found].weight:
-        return come_in[..., place[-2]], column
-    return np.ones_like(column), column

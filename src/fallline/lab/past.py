@@ -9,6 +9,7 @@ from fallline.data.encoders import TableEncoder
 from fallline.data.targets import ClassTarget, target_from_json
 from fallline.errors import FalllineError
 from fallline.insight.anatomy import Anatomy, anatomy_of
+from fallline.insight.explain import Explainer
 from fallline.insight.passes import Passes, PassReader
 from fallline.tables.again import prepared_again
 from fallline.tables.model import KEY
@@ -30,8 +31,9 @@ class PastRun:
 
     def __init__(self, path: Path) -> None:
         self.path, self.lock = path, threading.RLock()
+        self._begun = ""
         self._prepared: Prepared | None = None
-        self._reader: tuple[Any, PassReader] | None = None
+        self._open: tuple[Any, PassReader, Explainer] | None = None
         self._passes: OrderedDict[int, Passes] = OrderedDict()
 
     @property
@@ -50,18 +52,33 @@ class PastRun:
         Raises:
             RunFolderError, DataError: the run cannot be replayed here; the sentence says why.
         """
+        return self._opened()[0]
+
+    def explainer(self) -> Explainer:
+        """What explains its weights, likewise."""
+        return self._opened()[1]
+
+    def _opened(self) -> tuple[PassReader, Explainer]:
         with self.lock:
-            now = [_changed(self.path / name) for name in (RUN, HISTORY)]
-            if self._reader is None or self._reader[0] != now:
-                stored = self.stored
-                prepared = self.prepared()
-                x, y = prepared.matrices["training"]
-                running = stored.about.get("stopped") == "running"
-                given = Given(x, y, prepared.weights, prepared.validation, threads=1 if running else None)
-                recording = recording_of(stored, given, validated=False)
-                reader = PassReader(Replayer.of_folder(stored, recording), recording.graphs.modules)
-                self._reader = now, reader
-            return self._reader[1]
+            now = tuple(_changed(self.path / name) for name in (RUN, HISTORY))
+            if self._open is None or self._open[0] != now:
+                self._open = now, *self._open_now()
+            return self._open[1:]
+
+    def _open_now(self) -> tuple[PassReader, Explainer]:
+        stored = self.stored
+        if stored.begun != self._begun:  # another run has taken its place
+            self._begun, self._prepared = stored.begun, None
+            self._passes.clear()
+        prepared = self.prepared()
+        x, y = prepared.matrices["training"]
+        running = stored.about.get("stopped") == "running"
+        given = Given(x, y, prepared.weights, prepared.validation, threads=1 if running else None)
+        recording = recording_of(stored, given, validated=False)
+        replayer = Replayer.of_folder(stored, recording)
+        source = prepared.parts["training"]
+        explainer = Explainer(replayer, self.path.name, lambda row: (source.place(row), {}))
+        return PassReader(replayer, recording.graphs.modules), explainer
 
     def prepared(self) -> Prepared:
         """Its table, split and encoded as then."""
@@ -76,8 +93,9 @@ class PastRun:
     def passes(self, step: int) -> Passes:
         """The passes of a step; the last few are remembered."""
         with self.lock:
+            reader = self.reader()
             if step not in self._passes:
-                self._passes[step] = self.reader().at(step)
+                self._passes[step] = reader.at(step)
             self._passes.move_to_end(step)
             while len(self._passes) > KEPT_PASSES:
                 self._passes.popitem(last=False)

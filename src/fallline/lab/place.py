@@ -7,6 +7,7 @@ from pathlib import Path
 from fallline.errors import RunFolderError
 from fallline.lab.forks import Forks
 from fallline.lab.guard import new_token
+from fallline.lab.past import Past
 from fallline.training.run_folder import RUN
 
 
@@ -20,6 +21,7 @@ class Lab:
         token: the secret in the address.
         hosts: names of this machine, besides those of the loopback.
         forks: the trainings that the lab has started.
+        past: runs whose steps are looked at.
     """
 
     runs: list[Path] = field(default_factory=list)
@@ -27,13 +29,14 @@ class Lab:
     token: str = field(default_factory=new_token)
     hosts: tuple[str, ...] = ()
     forks: Forks = field(default_factory=Forks)
+    past: Past = field(default_factory=Past)
 
     def folders(self) -> dict[str, Path]:
         """The run folders by id, in the order of their names; what links out of the folders shown is left out."""
         found: dict[str, Path] = {}
         for place in [*self.runs, *self.forks.folders]:
-            inside = [] if (place / RUN).exists() else _folders_in(place)
-            found |= {run_id(path): path for path in [place, *inside] if (path / RUN).is_file()}
+            inside = [] if _is_run(place) else _folders_in(place)
+            found |= {run_id(path): path for path in [place, *inside] if _is_run(path)}
         return found
 
     def folder(self, name: str) -> Path:
@@ -53,6 +56,13 @@ class Lab:
 def run_id(folder: Path) -> str:
     """A run's id in addresses: the same as long as its folder stays where it is, and inert whatever its name."""
     return hashlib.blake2b(str(folder.absolute()).encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
+
+
+def _is_run(folder: Path) -> bool:
+    try:
+        return (folder / RUN).is_file()
+    except OSError:  # a folder that may not be looked into
+        return False
 
 
 def _folders_in(place: Path) -> list[Path]:

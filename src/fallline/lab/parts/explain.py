@@ -1,99 +1,39 @@
-"""What the page shows of one weight: where its gradient comes from, row by row, and what the update makes of it."""
+"""What the page shows of one weight: `fl.explain`, at any step of a run."""
 
-import re
 from typing import Any
 
 import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from fallline.errors import ArgumentError, nearest
-from fallline.insight.passes import shares
-from fallline.lab.parts.network import places, whole
-from fallline.lab.past import Past, PastRun
+from fallline.lab.answers import answer, query_number
+from fallline.lab.past import PastRun
 from fallline.lab.place import Lab
-from fallline.training.run_folder import plain
 
-LISTED = 12
-_SPELLED = re.compile(r"(?P<name>[^\[\]]+)\[(?P<place>\s*\d{1,9}\s*(?:,\s*\d{1,9}\s*)*)\]")
+MOST, SHOWN = 1 << 48, 8
 
 
 def routes(lab: Lab) -> list[BaseRoute]:
     """GET runs/ID/explain?step=K&weight=0.weight[2,5]&row=I."""
-    past = Past()
 
     async def explain(request: Request) -> Response:
-        run = past[lab.folder(request.path_params["run"])]
-        query = request.query_params
-        step, row = whole(query.get("step", ""), "step"), query.get("row")
-        number = None if row is None else whole(row, "row")
-        return JSONResponse(await run_in_threadpool(explained, run, step, query.get("weight", ""), number))
+        run = lab.past[lab.folder(request.path_params["run"])]
+        step = query_number(request, "step", 0, 0, MOST)
+        row = query_number(request, "row", 0, 0, MOST) if "row" in request.query_params else None
+        return answer(await run_in_threadpool(explained, run, request.query_params.get("weight", ""), step, row))
 
     return [Route("/runs/{run}/explain", explain)]
 
 
-def explained(run: PastRun, step: int, weight: str, row: int | None) -> dict[str, Any]:
-    """One weight at one step: its value, gradient and update, and what each row (or position) contributed."""
+def explained(run: PastRun, weight: str, step: int, row: int | None) -> dict[str, Any]:
+    """`fl.explain(…).to_json()`, with numbers of no more digits than tell them from their neighbours."""
     with run.lock:
-        passes, reader = run.passes(step), run.reader()
-        after = reader.after(step).weights
-    name, place = located({key: array.shape for key, array in passes.gradients.items()}, weight)
-    found = shares(passes, reader.anatomy.main, name, place)
-    parts: list[dict[str, Any]] = []
-    others, total = None, None
-    if found is not None:
-        activations, deltas = (array.reshape(len(array), -1).astype(np.float64) for array in found)
-        products = activations * deltas  # (rows, positions)
-        total = float(products.sum())
-        chosen = products if row is None else products[[row]]
-        order = np.argsort(-np.abs(chosen.ravel()), kind="stable")[:LISTED]
-        for at in order:
-            r, position = divmod(int(at), chosen.shape[1])
-            r = r if row is None else row
-            parts.append(
-                {
-                    "row": int(passes.numbers[r]),
-                    "position": position if chosen.shape[1] > 1 else None,
-                    "activation": activations[r, position],
-                    "delta": deltas[r, position],
-                    "share": products[r, position],
-                }
-            )
-        others = {"count": products.size - len(parts), "share": total - sum(part["share"] for part in parts)}
-    answer: dict[str, Any] = plain(
-        {
-            "weight": f"{name}{places(place)}",
-            "step": step,
-            "before": float(passes.before.weights[name][place]),
-            "gradient": float(passes.gradients[name][place]),
-            "after": float(after[name][place]),
-            "learning_rate": passes.learning_rate,
-            "rule": repr(reader.replayer.recording.optimizer),
-            "rows": len(passes.numbers),
-            "parts": parts,
-            "others": others,
-            "total": total,
-        }
-    )
-    return answer
-
-
-def located(shapes: dict[str, tuple[int, ...]], weight: str) -> tuple[str, tuple[int, ...]]:
-    """("0.weight", (2, 5)) from "0.weight[2,5]".
-
-    Raises:
-        ArgumentError: there is no such weight.
-    """
-    found = _SPELLED.fullmatch(weight.strip())
-    if found is None:
-        raise ArgumentError(f"a weight is spelled like 0.weight[2,5] or 0.bias[5]; found {weight[:80]!r}")
-    name, place = found["name"].strip(), tuple(int(number) for number in found["place"].split(","))
-    if name not in shapes:
-        raise ArgumentError(f"the network has no weight named {name[:80]!r}; {nearest(name, shapes)}")
-    shape = shapes[name]
-    if len(place) != len(shape) or any(at >= size for at, size in zip(place, shape, strict=True)):
-        last = places([size - 1 for size in shape])
-        raise ArgumentError(f"{weight[:80]!r} does not exist; the last one is {name}{last}, counted from 0")
-    return name, place
+        found = run.explainer().explain(weight, step, row, SHOWN)
+    told = found.to_json()
+    if found.dtype == "float32":
+        for place, name in ((told, "before"), (told, "gradient"), (told["update"] or {}, "after")):
+            if place.get(name) is not None:
+                place[name] = float(str(np.float32(place[name])))
+    return told

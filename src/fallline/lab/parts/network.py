@@ -1,54 +1,42 @@
 """What the page Network shows: a run's layers, and what flowed through them at any step."""
 
-from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from fallline.errors import ArgumentError, FalllineError
+from fallline.errors import FalllineError
 from fallline.insight.anatomy import LINEAR, SCALE, Anatomy, Stage
 from fallline.insight.passes import Passes
 from fallline.ir.graph import Node
-from fallline.lab.past import Past, PastRun
+from fallline.lab.answers import answer, query_number
+from fallline.lab.past import PastRun
 from fallline.lab.place import Lab
-from fallline.training.run_folder import plain
 
 Array = NDArray[Any]
-SHOWN, MOST_ROWS = 24, 32
-"""Units of a layer, and rows of a batch, that a page draws at most."""
+SHOWN, MOST_ROWS, MOST_MEMBERS = 24, 32, 1 << 20
+"""Units of a layer, and rows of a batch, that a page draws at most; members of an ensemble."""
 
 
 def routes(lab: Lab) -> list[BaseRoute]:
     """GET runs/ID/network and runs/ID/step/K."""
-    past = Past()
 
     async def network(request: Request) -> Response:
-        run = past[lab.folder(request.path_params["run"])]
-        return JSONResponse(await run_in_threadpool(describe, run))
+        run = lab.past[lab.folder(request.path_params["run"])]
+        return answer(await run_in_threadpool(describe, run))
 
     async def step(request: Request) -> Response:
-        run = past[lab.folder(request.path_params["run"])]
-        number, query = request.path_params["step"], request.query_params
-        rows, member = whole(query.get("rows", "8"), "rows"), whole(query.get("member", "0"), "member")
-        return JSONResponse(await run_in_threadpool(flows, run, number, min(rows, MOST_ROWS), member))
+        run = lab.past[lab.folder(request.path_params["run"])]
+        rows = query_number(request, "rows", 8, 1, MOST_ROWS)
+        member = query_number(request, "member", 0, 0, MOST_MEMBERS)
+        return answer(await run_in_threadpool(flows, run, request.path_params["step"], rows, member))
 
     return [Route("/runs/{run}/network", network), Route("/runs/{run}/step/{step:int}", step)]
-
-
-def whole(text: str, name: str) -> int:
-    """A whole number of 0 or more from a query.
-
-    Raises:
-        ArgumentError: it is none.
-    """
-    if not (text.isascii() and text.isdecimal() and len(text) < 16):
-        raise ArgumentError(f"{name} must be a whole number of 0 or more, found {text[:40]!r}")
-    return int(text)
 
 
 def describe(run: PastRun) -> dict[str, Any]:
@@ -60,23 +48,20 @@ def describe(run: PastRun) -> dict[str, Any]:
     except FalllineError as error:
         steps, refusal = 0, str(error)
     columns = [_column(node) for node in anatomy.carried]
-    found: dict[str, Any] = plain(
-        {
-            "name": run.path.name,
-            "loss": stored.config.get("loss"),
-            "optimizer": stored.config.get("optimizer"),
-            "batch_size": stored.config.get("batch_size"),
-            "steps": steps,
-            "refusal": refusal,
-            "columns": columns,
-            "stages": [_stage(stage) for stage in anatomy.stages],
-            "parameters": sum(stage.count for stage in anatomy.stages),
-            "multiply_adds": sum(stage.multiply_adds for stage in anatomy.stages),
-            "inputs": _names(inputs, columns[0]),
-            "outputs": _names(outputs, columns[-1]),
-        }
-    )
-    return found
+    return {
+        "name": run.path.name,
+        "loss": stored.config.get("loss"),
+        "optimizer": stored.config.get("optimizer"),
+        "batch_size": stored.config.get("batch_size"),
+        "steps": steps,
+        "refusal": refusal,
+        "columns": columns,
+        "stages": [_stage(stage) for stage in anatomy.stages],
+        "parameters": sum(stage.count for stage in anatomy.stages),
+        "multiply_adds": sum(stage.multiply_adds for stage in anatomy.stages),
+        "inputs": _names(inputs, columns[0]),
+        "outputs": _names(outputs, columns[-1]),
+    }
 
 
 def _names(names: list[str], column: dict[str, Any]) -> list[str] | None:
@@ -121,27 +106,23 @@ def _stage(stage: Stage) -> dict[str, Any]:
 def flows(run: PastRun, step: int, rows: int, member: int) -> dict[str, Any]:
     """A step's passes, cut to what a page draws: values and gradients of the shown units, weights between them."""
     with run.lock:
-        passes = run.passes(step)
-        anatomy = run.reader().anatomy
-        after = run.reader().after(step)
-        targets = run.reader().replayer.batches.rows.y[passes.numbers[:rows]]
+        passes, reader = run.passes(step), run.reader()
+        anatomy, after = reader.anatomy, reader.after(step)
+        targets = reader.replayer.batches.rows.y[passes.numbers[:rows]]
     columns = [_values(array[:rows], member) for array in passes.carried]
-    found: dict[str, Any] = plain(
-        {
-            "step": passes.step,
-            "epoch": passes.epoch,
-            "loss": passes.loss,
-            "learning_rate": passes.learning_rate,
-            "batch": len(passes.numbers),
-            "rows": passes.numbers[:rows].tolist(),
-            "targets": targets.reshape(len(targets), -1)[:, 0].tolist(),
-            "row_losses": None if passes.row_losses is None else passes.row_losses[:rows].tolist(),
-            "columns": [column.tolist() for column in columns],
-            "stages": _moved(passes, anatomy, rows, member),
-            "sizes": _lengths(anatomy, passes, after.weights),
-        }
-    )
-    return found
+    return {
+        "step": passes.step,
+        "epoch": passes.epoch,
+        "loss": passes.loss,
+        "learning_rate": passes.learning_rate,
+        "batch": len(passes.numbers),
+        "rows": passes.numbers[:rows].tolist(),
+        "targets": targets.reshape(len(targets), -1)[:, 0].tolist(),
+        "row_losses": None if passes.row_losses is None else passes.row_losses[:rows].tolist(),
+        "columns": [column.tolist() for column in columns],
+        "stages": moved(passes, anatomy, rows, member),
+        "sizes": _lengths(anatomy, passes, after.weights),
+    }
 
 
 def _values(array: Array, member: int) -> Array:
@@ -151,20 +132,26 @@ def _values(array: Array, member: int) -> Array:
     return values[:, shown(values.shape[-1])].astype(np.float64)
 
 
-def _moved(passes: Passes, anatomy: Anatomy, rows: int, member: int) -> dict[str, Any]:
-    """By layer of the path: what it gave, dL/d of that, and its weights with their gradients."""
+def moved(passes: Passes, anatomy: Anatomy, rows: int, member: int) -> dict[str, Any]:
+    """By layer of the path: what it gave, dL/d of that, and its weights with their gradients.
+
+    Where a layer's numbers are put together anew before the next one takes them, they belong to no unit that is drawn,
+    and are left out.
+    """
     found: dict[str, Any] = {}
-    for stage in anatomy.main:
+    for stage, (come_in, handed_on) in zip(anatomy.main, pairwise(passes.carried), strict=True):
+        given, deltas = (of[stage.name][:rows] for of in (passes.given, passes.deltas))
+        fits = given.shape[-1] == handed_on.shape[-1]
         found[stage.name] = {
-            "given": _values(passes.given[stage.name][:rows], member).tolist(),
-            "deltas": _values(passes.deltas[stage.name][:rows], member).tolist(),
-            **_between(stage, passes, member),
+            "given": _values(given, member).tolist() if fits else [],
+            "deltas": _values(deltas, member).tolist() if fits else [],
+            **_between(stage, passes, member, (come_in.shape[-1], handed_on.shape[-1])),
         }
     return found
 
 
-def _between(stage: Stage, passes: Passes, member: int) -> dict[str, Any]:
-    """The weights between the shown units, and their gradients; place: how such a weight is spelled."""
+def _between(stage: Stage, passes: Passes, member: int, units: tuple[int, int]) -> dict[str, Any]:
+    """The weights between the shown units, and their gradients; prefix: where such a weight's place begins."""
     name = stage.weight
     if name is None or stage.kind not in (LINEAR, SCALE):
         return {"weights": None}
@@ -173,15 +160,10 @@ def _between(stage: Stage, passes: Passes, member: int) -> dict[str, Any]:
     if weights.ndim == 3 or stage.kind == SCALE:
         prefix = [min(member, len(weights) - 1)]
         weights, grads = weights[prefix[0]], grads[prefix[0]]
-    if stage.kind == LINEAR:
-        chosen = np.ix_(*(shown(size) for size in weights.shape))
-    else:
-        chosen = (np.array(shown(weights.shape[-1])),)
-    return {
-        "weights": weights[chosen].tolist(),
-        "gradients": grads[chosen].tolist(),
-        "prefix": prefix,
-    }
+    if weights.shape != (units if stage.kind == LINEAR else units[1:]):
+        return {"weights": None}
+    chosen = np.ix_(*(shown(size) for size in weights.shape))
+    return {"weights": weights[chosen].tolist(), "gradients": grads[chosen].tolist(), "prefix": prefix}
 
 
 def _lengths(anatomy: Anatomy, passes: Passes, after: dict[str, Array]) -> list[dict[str, Any]]:
@@ -197,8 +179,3 @@ def _lengths(anatomy: Anatomy, passes: Passes, after: dict[str, Array]) -> list[
 
 def _length(array: Array) -> float:
     return float(np.sqrt(np.square(array, dtype=np.float64).sum()))
-
-
-def places(values: Sequence[int]) -> str:
-    """A weight's place as people write it: [5,3]."""
-    return f"[{','.join(map(str, values))}]"

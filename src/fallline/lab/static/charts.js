@@ -8,7 +8,7 @@ const HEIGHT = 200;
  * A line chart inside `element`.
  *
  * Options: `title`; `x`, what the horizontal axis counts; `series`, a list of {label, colour: 's1', width, dash,
- * points, faint, band}; `log`, a logarithmic vertical axis; `height`; `note`, a sentence below; `format` of values;
+ * faint}; `log`, a logarithmic vertical axis; `height`; `note`, a sentence below; `format` of values;
  * `sync`, a key by which charts share their cursor; `pick`, called with the x that is clicked.
  * Returns {update(tables), destroy()}: update takes [xs, ys] for each series, each with its own xs in order.
  */
@@ -31,17 +31,17 @@ export function line(element, options) {
     width: Math.max(place.clientWidth, 120), height, padding: [10, 14, 0, 0],
     cursor: { points: { size: 7 }, sync: sync ? { key: sync, scales: ['x', null] } : undefined, drag: { x: true, y: false } },
     legend: { live: true, markers: { width: 2 } },
-    scales: { x: { time: false }, y: log ? { distr: 3, range: around } : { range: spread } },
+    scales: { x: { time: false, range: across }, y: log ? { distr: 3, range: around } : { range: spread } },
     axes: [
       { ...axis(), label: x, labelSize: 18, labelFont: font(11), size: 30, values: (_, ticks) => ticks.map((t) => (Number.isInteger(t) ? short(t) : '')) },
-      { ...axis(), size: 58, values: (_, ticks) => ticks.map((t) => (t == null ? '' : format(t, 3))) },
+      { ...axis(log), size: 58, values: (_, ticks) => ticks.map((t) => (t == null ? '' : format(t, 3))) },
     ],
     series: [
-      { label: x, value: (_, value) => (value == null ? '–' : number(value)) },
+      { label: x, value: (_, value) => (value == null ? 'last' : number(value)) },
       ...series.map((one) => ({
         label: one.label, stroke: colour(one.colour), width: one.width ?? 1.6, dash: one.dash, spanGaps: true,
-        alpha: one.faint ? 0.38 : 1, points: { show: one.points ?? false, size: 5, fill: colour(one.colour) },
-        value: (_, value) => (value == null ? '–' : format(value, 4)),
+        alpha: one.faint ? 0.38 : 1, points: { show: (_, at) => tables[at - 1][0].length < 3, size: 6, fill: colour(one.colour) },
+        value: (drawing, value, at, index) => format(value ?? latest(drawing.data[at], index), 4),
       })),
     ],
   });
@@ -82,15 +82,33 @@ function joined(tables) {
   return uPlot.join(some);
 }
 
-function axis() {
+function axis(log = false) {
   return {
     stroke: colour('muted'), font: font(11.5),
-    grid: { stroke: colour('hair'), width: 1 }, ticks: { show: false }, gap: 6,
+    grid: { stroke: colour('hair'), width: 1, ...(log ? { filter: decades } : {}) }, ticks: { show: false }, gap: 6,
   };
+}
+
+/** What a line has last reached at a place, or at its end. */
+function latest(values, index) {
+  for (let at = index ?? (values?.length ?? 0) - 1; at >= 0; at -= 1) if (values[at] != null) return values[at];
+  return null;
+}
+
+/** Of the lines behind a logarithmic axis, those at 10, 100, 1000, where there are several. */
+function decades(_, splits) {
+  const whole = splits.map((value) => (value > 0 && Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-6 ? value : null));
+  return whole.filter((value) => value != null).length > 1 ? whole : splits;
 }
 
 function font(size) {
   return `${size}px ${getComputedStyle(document.body).fontFamily}`;
+}
+
+/** From the first to the last, and never nothing. */
+function across(_, low, high) {
+  if (low == null) return [0, 1];
+  return low === high ? [low, low + 1] : [low, high];
 }
 
 /** Room above and below what is drawn; from 0 where that is near. */

@@ -14,9 +14,9 @@ export function svg(tag, attributes = {}, ...children) {
 
 function made(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes ?? {})) {
-    if (value == null || value === false) continue;
+    if (value == null || (value === false && !name.startsWith('aria-'))) continue;
     if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
-    else element.setAttribute(name, value === true ? '' : String(value));
+    else element.setAttribute(name, value === true && !name.startsWith('aria-') ? '' : String(value));
   }
   element.append(...children.flat().filter((child) => child != null && child !== false));
   return element;
@@ -48,7 +48,7 @@ export function number(value, digits = 4) {
   let text;
   if (value === 0) text = '0';
   else if (Number.isInteger(value) && size < 1e7) text = size.toLocaleString('en');
-  else if (size < 1e-4 || size >= 1e7) text = size.toExponential(Math.max(digits - 2, 1)).replace('e-', `e${MINUS}`).replace('e+', 'e');
+  else if (size < 1e-4 || size >= 1e7) text = size.toExponential(Math.max(digits - 2, 1)).replace(/\.?0+e/, 'e').replace('e-', `e${MINUS}`).replace('e+', 'e');
   else text = size.toPrecision(digits).replace(/(\.\d*?)0+$/, '$1').replace(/\.$/, '');
   return value < 0 ? MINUS + text : text;
 }

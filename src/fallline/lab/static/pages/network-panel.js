@@ -24,6 +24,10 @@ export class Panel {
     this.put(null, mistake(error));
   }
 
+  wait(name) {
+    this.put(null, h('h2', {}, name), h('p', { class: 'muted' }, 'Computing its step again …'));
+  }
+
   layer(name) {
     const stage = this.network.stages.find((each) => each.name === name);
     if (!stage) return;
@@ -55,7 +59,7 @@ export class Panel {
         out?.kind === 'linear' ? h('p', { class: 'muted small' }, `It goes to each unit of layer ${out.name || 'network'}.`) : null);
       return;
     }
-    const own = this.flow.stages[stage.name], z = own.given[row][at], delta = own.deltas[row][at];
+    const own = this.flow.stages[stage.name], z = own.given[row]?.[at], delta = own.deltas[row]?.[at];
     const bias = Object.keys(stage.parameters).find((name) => name !== stage.weight && name.endsWith('bias'));
     this.put(() => this.unit(column, unit),
       h('h2', {}, `Unit ${count(unit)} of layer ${stage.name || 'network'}`),
@@ -87,28 +91,69 @@ export class Panel {
     return h('button', { type: 'button', class: 'weight', 'data-weight': name, onclick: () => this.askWeight(name) }, name);
   }
 
-  /** An explanation from the server. */
+  /** An explanation from the server: `fl.explain(…).to_json()`. */
   weight(found) {
-    const step = found.after - found.before;
+    const { update } = found;
     this.put(null,
       h('h2', {}, found.weight, h('span', { class: 'muted' }, ` at step ${count(found.step)}`)),
-      h('dl', { class: 'trio', 'data-explained': found.weight },
+      h('dl', { class: 'trio', 'data-explained': found.weight, 'data-step': found.step },
         h('div', {}, h('dt', {}, 'w'), h('dd', { class: 'number', 'data-number': 'before' }, exact(found.before))),
         h('div', {}, h('dt', {}, 'dL/dw'), h('dd', { class: 'number back', 'data-number': 'gradient' }, exact(found.gradient))),
-        h('div', {}, h('dt', {}, 'w after the step'), h('dd', { class: 'number', 'data-number': 'after' }, exact(found.after)))),
-      h('h3', {}, 'Backpropagation: how the loss changes with it'),
-      found.parts.length ? table(['row', 'activation', 'delta', 'share'], [
-        ...found.parts.map((part) => [part.position == null ? count(part.row) : `${count(part.row)}, ${part.position}`, number(part.activation), signed(part.delta), signed(part.share)]),
-        ...(found.others?.count ? [[`${count(found.others.count)} more`, '', '', signed(found.others.share)]] : []),
-        ['sum = dL/dw', '', '', signed(found.total, 7)],
-      ], 1) : h('p', { class: 'muted small' }, 'Its gradient is no plain sum of activation × delta over rows.'),
-      h('h3', {}, 'Gradient descent: what is made of that'),
-      h('p', { class: 'number small' }, `${number(found.before, 6)} ${step < 0 ? '−' : '+'} ${number(Math.abs(step), 6)} = ${number(found.after, 6)}`),
-      h('p', { class: 'muted small' }, `${found.rule}, η = ${number(found.learning_rate, 3)}`));
+        h('div', {}, h('dt', {}, 'w after the step'), h('dd', { class: 'number', 'data-number': 'after' }, exact(update?.after)))),
+      found.where?.length ? h('p', { class: 'muted small' }, `It meets the data in ${found.where.join(', ')}.`) : null,
+      ...sum(found), ...checked(found.check), ...pushes(found), ...opened(found.chain), ...updated(found));
   }
 }
 
-/** All digits of a float32, so that they can be compared with Python's. */
+function sum(found) {
+  const head = h('h3', {}, 'Backpropagation: how the loss changes with it');
+  if (!found.parts?.length) return [head, h('p', { class: 'muted small' }, 'Its gradient is no plain sum of activation × delta over rows.')];
+  const rounding = (found.rounding ?? []).reduce((one, other) => one + other, 0);
+  return [head, table(['row', 'activation', 'delta', 'share'], [
+    ...found.parts.map((part) => [part.row == null ? '' : count(part.row), number(part.factor), signed(part.delta), signed(part.share)]),
+    ...(found.others?.count ? [[`${count(found.others.count)} more`, '', '', signed(found.others.sum)]] : []),
+    ...(rounding ? [['rounding', '', '', signed(rounding, 2)]] : []),
+    [h('strong', {}, 'dL/dw'), '', '', h('strong', {}, signed(found.gradient, 7))],
+  ], 1)];
+}
+
+function checked(check) {
+  if (!check) return [];
+  const verdict = check.kink ? 'the loss has a kink here' : check.agrees ? 'the same, but for the rounding of the loss' : 'they differ';
+  return [h('p', { class: 'muted small' }, `Measured by moving w in float64: ${signed(check.difference, 7)}; backpropagation in float64: ${signed(check.gradient, 7)}; ${verdict}.`)];
+}
+
+function pushes(found) {
+  const told = (rows) => rows.map(({ row, share, place }) => `${place || count(row)} (${signed(share, 2)})`).join(', ');
+  const lines = [['up', found.rows_up], ['down', found.rows_down]].filter(([, rows]) => rows?.length);
+  return lines.map(([way, rows]) => h('p', { class: 'small' }, h('span', { class: 'muted' }, `Rows that push it ${way}: `), told(rows)));
+}
+
+/** The delta of the first part, opened layer by layer. */
+function opened(chain) {
+  if (!chain?.length) return [];
+  return [h('details', {}, h('summary', {}, `Where the first delta comes from, in ${chain.length} steps back from it`),
+    chain.map((each) => h('div', { class: 'opening' },
+      h('p', { class: 'small' }, h('strong', {}, `δ of ${each.name}`), ` = `, h('span', { class: 'number back' }, signed(each.value)), h('span', { class: 'muted' }, ` through ${each.through}`)),
+      table(['', 'factor', 'delta behind', 'share'], [
+        ...each.terms.map((term) => [term.factor_name || term.delta_name, number(term.factor), signed(term.delta), signed(term.share)]),
+        ...(each.others?.count ? [[`${count(each.others.count)} more`, '', '', signed(each.others.sum)]] : [])], 1),
+      each.note ? h('p', { class: 'muted small' }, `${each.note}.`) : null)))];
+}
+
+function updated({ before, update }) {
+  const head = h('h3', {}, 'Gradient descent: what is made of that');
+  if (!update) return [head, h('p', { class: 'muted small' }, 'There is no update rule to tell of.')];
+  const step = update.after - before;
+  return [head,
+    ...(update.lines ?? []).map((line) => h('div', { class: 'line' }, h('p', { class: 'number small' }, `${line.name} = ${line.formula}`),
+      h('p', { class: 'number small muted' }, `= ${line.numbers}`), h('p', { class: 'number small' }, `= ${number(line.value, 7)}`),
+      line.meaning ? h('p', { class: 'muted small' }, line.meaning) : null)),
+    update.lines?.length ? null : h('p', { class: 'number small' }, `${number(before, 6)} ${step < 0 ? '−' : '+'} ${number(Math.abs(step), 6)} = ${number(update.after, 6)}`),
+    h('p', { class: 'muted small' }, [update.rule, update.learning_rate == null ? '' : `η = ${number(update.learning_rate, 3)}`, update.paper ?? ''].filter(Boolean).join(' · '))];
+}
+
+/** All digits that a number has, so that it can be compared with Python's. */
 export function exact(value) {
   return value == null ? '–' : String(value).replace('-', '−').replace('e-', 'e−');
 }

@@ -1,9 +1,9 @@
 // The picture of a network: units in columns, weights as lines; values light up forwards, gradients flow back.
+import { between, FOOT, HEAD, markLine, near, strokes, toLoss } from './network-ink.js';
 import { colour, count, h, number, onScheme, short, still, svg } from '../parts.js';
 
-const HEAD = 76, FOOT = 34, PITCH = 15, LEAST = 104;
+const PITCH = 15, LEAST = 112;
 const SECONDS = 0.85; // of one layer
-const LEVELS = 6; // shades of lines
 
 export class Picture {
   /** `told` has what is called: unit(column, unit), layer(name), weight(name), phase(text, share, playing). */
@@ -33,7 +33,7 @@ export class Picture {
   draw() {
     this.wide = this.place.clientWidth;
     const columns = this.network.columns;
-    const left = this.network.inputs && this.wide > 760 ? 128 : 34;
+    const left = this.network.inputs && this.wide > 760 ? 136 : 34;
     const names = this.network.outputs && this.wide > 520;
     const right = names ? 168 : 92;
     const gap = Math.max((this.wide - left - right) / Math.max(columns.length - 1, 1), LEAST);
@@ -60,22 +60,24 @@ export class Picture {
     this.lossBox = this.loss();
     this.svg.replaceChildren(...columns.map((each, column) => this.heading(each, column, gap)), ...this.units.flat().map(({ group }) => group), ...this.labels(names), this.lossBox.group);
     this.units[0]?.[0]?.group.setAttribute('tabindex', '0');
-    this.light();
+    if (this.flow) this.show(this.flow, this.row);
+    else this.light();
   }
 
   heading({ units, shown }, column, gap) {
     const x = this.spots[column][0].x, stage = this.stages[column - 1];
-    const what = stage ? [stage.module || stage.kind, ...stage.then].join(' · ') : 'inputs';
-    const room = Math.max(Math.floor(gap / 7.4), 12);
+    const what = stage ? stage.module || stage.kind : 'inputs', then = stage?.then.join(' · ') ?? '';
+    const room = Math.max(Math.floor(gap / 7.6), 12);
     const lines = [
       svg('text', { x, y: 18, class: 'name' }, cut(stage ? stage.name || 'network' : 'x', room)),
       svg('text', { x, y: 34, class: 'what' }, cut(what, room)),
-      svg('text', { x, y: 50, class: 'what' }, stage ? `${short(stage.multiply_adds)} multiply-adds` : ''),
+      svg('text', { x, y: 49, class: 'what' }, then ? cut(`→ ${then}`, room) : ''),
+      svg('text', { x, y: 65, class: 'what' }, stage ? `${short(stage.multiply_adds)} ${gap < 122 ? 'mul-adds' : 'multiply-adds'}` : ''),
     ];
     if (stage) {
       const share = stage.multiply_adds / Math.max(this.network.multiply_adds, 1), bar = Math.min(gap - 26, 96);
-      lines.push(svg('rect', { x: x - bar / 2, y: 57, width: bar, height: 3, rx: 1.5, class: 'cost' }),
-        svg('rect', { x: x - bar / 2, y: 57, width: Math.max(bar * share, 1.5), height: 3, rx: 1.5, class: 'cost part' }));
+      lines.push(svg('rect', { x: x - bar / 2, y: 72, width: bar, height: 3, rx: 1.5, class: 'cost' }),
+        svg('rect', { x: x - bar / 2, y: 72, width: Math.max(bar * share, 1.5), height: 3, rx: 1.5, class: 'cost part' }));
     }
     const foot = shown.length < units ? `${count(units)} units, ${shown.length} shown` : `${count(units)} unit${units === 1 ? '' : 's'}`;
     lines.push(svg('text', { x, y: this.height - 12, class: 'what' }, foot));
@@ -83,9 +85,9 @@ export class Picture {
     const open = () => this.told.layer(stage.name);
     return svg('g', {
       class: 'layer', role: 'button', tabindex: 0, 'data-layer': stage.name,
-      'aria-label': `Layer ${stage.name || 'network'}: ${what}, ${count(stage.count)} weights and biases`,
+      'aria-label': `Layer ${stage.name || 'network'}: ${[what, ...stage.then].join(', ')}; ${count(stage.count)} weights and biases`,
       onclick: (event) => { event.stopPropagation(); open(); }, onkeydown: (event) => enter(event, open),
-    }, svg('rect', { x: x - gap / 2 + 5, y: 2, width: gap - 10, height: 62, rx: 8, class: 'hit' }), lines);
+    }, svg('rect', { x: x - gap / 2 + 5, y: 2, width: gap - 10, height: 77, rx: 8, class: 'hit' }), lines);
   }
 
   unit({ x, y }, column, at) {
@@ -103,7 +105,7 @@ export class Picture {
   labels(names) {
     const found = [];
     const say = (column, texts, anchor, off, room) => texts.forEach((text, at) => found.push(
-      svg('text', { x: this.spots[column][at].x + off, y: this.spots[column][at].y + 3.8, class: 'label', 'text-anchor': anchor }, cut(String(text), room))));
+      svg('text', { x: this.spots[column][at].x + off, y: this.spots[column][at].y + 3.8, class: `label ${anchor}` }, cut(String(text), room))));
     if (this.network.inputs && this.wide > 760) say(0, this.network.inputs, 'end', -13, 17);
     if (names) say(this.spots.length - 1, this.network.outputs, 'start', 13, 10);
     return found;
@@ -122,26 +124,10 @@ export class Picture {
     const peak = (arrays) => Math.max(...arrays.flat().map((value) => Math.abs(value ?? 0)), 1e-30);
     this.peaks = flow.columns.map(peak);
     this.deltaPeaks = this.stages.map(({ name }) => peak(flow.stages[name].deltas));
-    this.lines = this.stages.map((stage, at) => this.between(stage, at));
+    this.lines = this.stages.map((stage, at) => between(this, stage, at));
     const own = flow.row_losses?.[row];
     this.lossBox.value.textContent = number(own ?? flow.loss, 3);
     this.light();
-  }
-
-  /** The lines into a layer, in shades of what went over them: forwards w·a, backwards w·dL/dz. */
-  between(stage, at) {
-    const { weights, deltas } = this.flow.stages[stage.name];
-    if (!weights) return [];
-    const from = this.spots[at], to = this.spots[at + 1], values = this.flow.columns[at][this.row], back = deltas[this.row];
-    const found = [];
-    const add = (i, j, w) => from[i] && to[j] && found.push({ i, j, w, ahead: Math.abs(w * (values[i] ?? 0)), behind: Math.abs(w * (back[j] ?? 0)) });
-    if (stage.kind === 'linear') weights.forEach((own, i) => own.forEach((w, j) => add(i, j, w)));
-    else weights.forEach((w, j) => add(j, j, w));
-    for (const [what, level] of [['ahead', 'forward'], ['behind', 'back']]) {
-      const top = Math.max(...found.map((one) => one[what]), 1e-30);
-      for (const one of found) one[level] = Math.min(LEVELS - 1, Math.floor(LEVELS * Math.sqrt(one[what] / top) * 0.999));
-    }
-    return found;
   }
 
   play() {
@@ -152,7 +138,7 @@ export class Picture {
     let last = performance.now();
     const frame = (now) => {
       if (!this.playing) return;
-      this.time = Math.min(this.time + (now - last) / 1000 / SECONDS, this.phases);
+      this.time = Math.min(this.time + Math.max(now - last, 0) / 1000 / SECONDS, this.phases);
       last = now;
       if (this.time >= this.phases) this.playing = false;
       this.light();
@@ -186,7 +172,7 @@ export class Picture {
     const layers = this.stages.length, at = this.time;
     const name = (k) => this.stages[k].name || 'network';
     if (!this.flow) return '';
-    if (at >= this.phases) return 'forwards and backwards: every value and gradient';
+    if (at >= this.phases) return 'both passes, whole';
     if (at < layers) return `forwards through ${name(Math.min(Math.floor(at), layers - 1))}`;
     if (at < layers + 1) return 'the loss';
     return `backwards through ${name(Math.max(layers - 1 - Math.floor(at - layers - 1), 0))}`;
@@ -202,10 +188,11 @@ export class Picture {
     const done = this.time >= this.phases;
     this.stages.forEach((_, k) => {
       const ahead = clamp(this.time - k), behind = clamp(this.time - layers - 1 - (layers - 1 - k));
-      if (ahead > 0) this.strokes(k, 'forward', ahead, done ? 0.45 : behind > 0 ? 0.16 : this.time > layers + 1 ? 0.3 : 0.75, false);
-      if (behind > 0) this.strokes(k, 'back', behind, done ? 0.6 : 0.85, true);
+      if (ahead > 0) strokes(this, k, 'forward', ahead, done ? 0.45 : behind > 0 ? 0.16 : this.time > layers + 1 ? 0.3 : 0.75, false);
+      if (behind > 0) strokes(this, k, 'back', behind, done ? 0.6 : 0.85, true);
     });
-    this.markLine();
+    toLoss(this, clamp(this.time - layers), done ? 0.5 : 0.8);
+    markLine(this);
     this.units.forEach((column, k) => this.lightColumn(column, k, k ? clamp((this.time - k + 0.35) / 0.35) : 1,
       k ? clamp((this.time - layers - 1 - (layers - k) + 0.3) / 0.3) : 0));
     this.lossBox.group.classList.toggle('lit', this.time > layers + 0.2);
@@ -218,48 +205,15 @@ export class Picture {
       const value = values[at] ?? 0, size = shine * Math.sqrt(Math.abs(value) / this.peaks[k]);
       disk.setAttribute('opacity', size.toFixed(2));
       hole.setAttribute('opacity', value < 0 ? Math.min(1, size * 2).toFixed(2) : '0');
-      const delta = deltas && at < deltas.length ? Math.abs(deltas[at] ?? 0) / this.deltaPeaks[k - 1] : 0;
+      const delta = at < (deltas?.length ?? 0) ? Math.abs(deltas[at] ?? 0) / this.deltaPeaks[k - 1] : 0;
       ring.setAttribute('opacity', (glow * Math.sqrt(delta)).toFixed(2));
     });
-  }
-
-  strokes(k, level, progress, strength, reversed) {
-    const { pen } = this, from = this.spots[k], to = this.spots[k + 1];
-    pen.strokeStyle = this.colours[level];
-    for (let shade = 1; shade < LEVELS; shade += 1) {
-      pen.beginPath();
-      for (const one of this.lines[k]) {
-        if (one[level] !== shade) continue;
-        const a = reversed ? to[one.j] : from[one.i], b = reversed ? from[one.i] : to[one.j];
-        pen.moveTo(a.x, a.y);
-        pen.lineTo(a.x + (b.x - a.x) * progress, a.y + (b.y - a.y) * progress);
-      }
-      const share = shade / (LEVELS - 1);
-      pen.globalAlpha = strength * share * share;
-      pen.lineWidth = 0.5 + 1.3 * share;
-      pen.stroke();
-    }
-    pen.globalAlpha = 1;
   }
 
   /** Show which line a weight is. */
   mark(name) {
     this.marked = name;
     this.light();
-  }
-
-  markLine() {
-    const { pen } = this;
-    this.stages.forEach((stage, k) => (this.lines?.[k] ?? []).forEach((one) => {
-      if (this.marked !== this.spelled(k, one)) return;
-      const a = this.spots[k][one.i], b = this.spots[k + 1][one.j];
-      pen.strokeStyle = colour('ink');
-      pen.lineWidth = 2.2;
-      pen.beginPath();
-      pen.moveTo(a.x, a.y);
-      pen.lineTo(b.x, b.y);
-      pen.stroke();
-    }));
   }
 
   /** A line's weight, as people write it. */
@@ -269,24 +223,8 @@ export class Picture {
     return `${stage.weight}[${[...prefix, ...(stage.kind === 'linear' ? units : [units[1]])].join(',')}]`;
   }
 
-  /** The line under a pointer, if there is one. */
-  near(event) {
-    if (!this.flow) return null;
-    const box = this.inner.getBoundingClientRect(), x = event.clientX - box.left, y = event.clientY - box.top;
-    let best = null, least = 5;
-    this.stages.forEach((_, k) => {
-      if (x < this.spots[k][0].x + 9 || x > this.spots[k + 1][0].x - 9) return;
-      for (const one of this.lines[k]) {
-        const a = this.spots[k][one.i], b = this.spots[k + 1][one.j];
-        const slope = (b.y - a.y) / (b.x - a.x), off = Math.abs(a.y + slope * (x - a.x) - y) / Math.hypot(1, slope);
-        if (off < least) { least = off; best = { k, one, x, y }; }
-      }
-    });
-    return best;
-  }
-
   hover(event) {
-    const found = event.target.closest('.unit, .layer') ? null : this.near(event);
+    const found = event.target.closest('.unit, .layer') ? null : near(this, event);
     this.inner.classList.toggle('over', Boolean(found));
     this.tip.hidden = !found;
     if (!found) return;
@@ -298,7 +236,7 @@ export class Picture {
   clicked(event) {
     const unit = event.target.closest('.unit');
     if (unit) return void this.told.unit(Number(unit.dataset.column), Number(unit.dataset.unit));
-    const found = this.near(event);
+    const found = near(this, event);
     if (found) this.told.weight(this.spelled(found.k, found.one));
   }
 

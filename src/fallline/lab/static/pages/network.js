@@ -5,6 +5,7 @@ import { Panel } from './network-panel.js';
 
 export const title = 'Network';
 const ROWS = 8;
+const LIVE = ['running', 'paused'], GROW = 5000; // milliseconds
 
 export async function mount(main, { api, keep, rest, state, keys }) {
   await style('pages/network.css');
@@ -19,6 +20,7 @@ export async function mount(main, { api, keep, rest, state, keys }) {
   const page = new Network(main, { api, keep, state, runs, run: chosen });
   keys([
     { key: ' ', text: 'play, or pause', run: () => page.play() },
+    { key: 'p', text: 'the same', run: () => page.play() },
     { key: 'ArrowRight', text: 'one layer on', run: () => page.picture?.move(1) },
     { key: 'ArrowLeft', text: 'one layer back', run: () => page.picture?.move(-1) },
     { key: ']', text: 'the next training step', run: () => page.go(page.step + 1) },
@@ -38,6 +40,7 @@ class Network {
   }
 
   async open() {
+    this.picture?.end();
     this.network = await this.api(`runs/${this.run.id}/network`);
     if (this.ended) return;
     this.build();
@@ -47,6 +50,7 @@ class Network {
     });
     this.panel = new Panel(this.side, this.network, (name) => this.weight(name));
     this.picture.draw();
+    if (LIVE.includes(this.run.status)) this.timer ??= setInterval(() => this.grow(), GROW);
     if (!this.network.steps) {
       this.said.replaceChildren(h('p', { class: 'muted' }, this.network.refusal ?? 'The run has taken no step yet.'));
       this.panel.layer(this.network.stages[0]?.name);
@@ -55,6 +59,18 @@ class Network {
     }
     this.step = Math.min(this.step ?? this.network.steps - 1, this.network.steps - 1);
     await this.go(this.step, true);
+  }
+
+  /** Steps that a training has taken meanwhile can be gone to. */
+  async grow() {
+    if (this.ended || document.hidden || this.busy) return;
+    try {
+      const { steps } = await this.api(`runs/${this.run.id}/network`);
+      if (!steps || this.ended) return;
+      if (!this.network.steps) return void await this.open(); // its first steps
+      this.network.steps = steps;
+      this.slider.max = this.field.max = steps - 1;
+    } catch { /* the shell says that the lab is away */ }
   }
 
   build() {
@@ -78,7 +94,9 @@ class Network {
     this.phaseBar = h('input', { type: 'range', min: 0, max: 1000, value: 0, 'aria-label': 'Through the two passes', oninput: ({ target }) => this.picture.seek(target.value / 1000) });
     this.controls = h('div', { class: 'transport' },
       h('div', { class: 'row' }, button('‹', 'One layer back (←)', () => this.picture.move(-1)), this.playButton, button('›', 'One layer on (→)', () => this.picture.move(1))),
-      this.phaseBar, this.phaseText, h('div', { class: 'row' }, h('label', {}, 'row', this.rowPick), memberPick));
+      this.phaseBar, this.phaseText);
+    const pickers = h('div', { class: 'row pickers' }, h('label', {}, 'row', this.rowPick), memberPick);
+    pickers.hidden = !network.steps;
     this.drawing = h('div', { class: 'drawing' });
     this.side = h('section', { class: 'card explanation', 'aria-label': 'Explanation' });
     this.find = h('input', { type: 'text', placeholder: example(network), 'aria-label': 'A weight by its name', spellcheck: 'false' });
@@ -87,10 +105,12 @@ class Network {
       h('h1', { class: 'visually-hidden' }, 'Network'),
       h('div', { class: 'card scrub' },
         h('div', { class: 'row' }, h('label', {}, h('span', { class: 'visually-hidden' }, 'Run'), pick),
-          h('span', { class: 'muted small' }, `${count(network.parameters)} weights and biases · ${short(network.multiply_adds)} multiply-adds a row · ${network.loss} · ${network.optimizer?.rule ?? network.optimizer?.name ?? ''}`)),
+          h('span', { class: 'muted small' }, `${count(network.parameters)} weights and biases · ${short(network.multiply_adds)} multiply-adds a row · ${called(network)}`)),
         network.steps ? h('div', { class: 'steps' }, h('span', {}, 'Step'), this.slider, this.field) : null, this.about, this.said),
       h('div', { class: 'card stage' }, this.drawing, this.controls,
-        h('p', { class: 'key small muted' }, h('span', { class: 'dot plus' }), 'value above 0 ', h('span', { class: 'dot minus' }), 'below 0 ', h('span', { class: 'dot ring' }), '|dL/dz| – each layer in shades of its own largest'),
+        h('div', { class: 'key' }, h('p', { class: 'row small muted' },
+          h('span', {}, h('span', { class: 'dot plus' }), 'value above 0'), h('span', {}, h('span', { class: 'dot minus' }), 'below 0'),
+          h('span', {}, h('span', { class: 'dot ring' }), '|dL/dz|'), h('span', {}, 'in shades of each layer’s largest')), pickers),
         beside.length ? h('div', { class: 'beside small' }, h('span', { class: 'muted' }, 'Beside this path:'), beside.map((stage) =>
           h('button', { type: 'button', onclick: () => this.panel.layer(stage.name) }, `${stage.name || 'network'} · ${count(stage.count)}`))) : null),
       h('div', { class: 'explain' },
@@ -172,7 +192,7 @@ class Network {
     this.shown.weight = name;
     this.remember();
     this.find.value = name;
-    const step = this.step;
+    const step = this.step, slow = setTimeout(() => this.panel.wait(name), 400);
     try {
       const found = await this.api(`runs/${this.run.id}/explain?step=${step}&weight=${encodeURIComponent(name)}`);
       if (this.ended || name !== this.shown.weight || step !== this.step) return;
@@ -180,6 +200,8 @@ class Network {
       this.picture.mark(name);
     } catch (error) {
       if (!this.ended && name === this.shown.weight) this.panel.say(error);
+    } finally {
+      clearTimeout(slow);
     }
   }
 
@@ -189,12 +211,18 @@ class Network {
 
   end() {
     this.ended = true;
+    clearInterval(this.timer);
     this.picture?.end();
   }
 }
 
 function whole(text) {
   return /^\d{1,15}$/.test(text ?? '') ? Number(text) : undefined;
+}
+
+function called({ loss, optimizer }) {
+  const inner = /loss='(\w+)'/.exec(loss ?? '');
+  return [inner ? inner[1] : loss, optimizer?.name].filter(Boolean).join(' · ').replaceAll('_', ' ');
 }
 
 function example({ stages }) {

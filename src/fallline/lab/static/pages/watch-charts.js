@@ -104,8 +104,10 @@ export class Panel {
         tables.push(course.byEpoch('validation_loss', x));
       }
     });
+    // a loss of one's own may be 0 or less, which has no logarithm
+    const log = this.options.log && !tables.some(([, ys]) => ys.some((y) => y != null && y <= 0));
     const wide = matchMedia('(min-width: 900px)').matches;
-    draw(this.loss, 'loss', { title: 'Loss', x, series, log: this.options.log, height: wide ? 300 : 240, pick: (step) => { this.picked = this.asStep(step); } }, tables);
+    draw(this.loss, 'loss', { title: 'Loss', x, series, log, height: wide ? 300 : 240, pick: (step) => { this.picked = this.asStep(step); } }, tables);
   }
 
   asStep(x) {
@@ -125,11 +127,11 @@ export class Panel {
     });
   }
 
-  eachRun(draw, key, title, of, format) {
+  eachRun(draw, key, title, of, options = {}) {
     const tables = this.chosen.map(({ course }) => of(course));
     if (!tables.some(([xs]) => xs.length)) return;
-    const series = this.chosen.map(({ run }, at) => ({ label: this.several ? run.name : 'now', colour: COLOURS[at], width: 2 }));
-    draw(this.many, key, { title, x: this.options.x, series, format }, tables);
+    const series = this.chosen.map(({ run }, at) => ({ label: this.several ? run.name : title.toLowerCase(), colour: COLOURS[at], width: 2 }));
+    draw(this.many, key, { title, x: this.options.x, series, ...options }, tables);
   }
 
   drawObserved(draw) {
@@ -137,7 +139,7 @@ export class Panel {
     const last = course.observations.at(-1);
     if (!last) return;
     const weights = chief(Object.keys(last.parameters ?? {}));
-    const layers = Object.keys(last.activations ?? {}).filter((name) => last.activations[name].units > 1);
+    const layers = Object.keys(last.activations ?? {}).filter((name) => last.activations[name].units > 1 && !/(^|\.)dropout/.test(name));
     const of = this.several ? ` of ${run.name}` : '';
     const lines = (key, title, names, value, options = {}) => {
       const shown = evenly(names, COLOURS.length);
@@ -145,13 +147,13 @@ export class Panel {
       if (!shown.length) return;
       draw(this.many, key, {
         title: title + of, x, ...options, series: shown.map((name, at) => ({ label: name || 'network', colour: COLOURS[at] })),
-      }, shown.map((name) => course.observed((seen) => value(seen, name), x)), [options.note, left ? `${count(left)} more are not drawn.` : ''].filter(Boolean).join(' '));
+      }, shown.map((name) => course.observed((seen) => value(seen, name), x)), [options.note, left ? `${count(left)} more ${left === 1 ? 'is' : 'are'} not drawn.` : ''].filter(Boolean).join(' '));
     };
     lines('gradients', 'Gradient norm ‖dL/dw‖', weights, (seen, name) => seen.parameters[name]?.gradient, { log: true });
     lines('ratios', 'Update to weight ‖Δw‖ / ‖w‖', weights, (seen, name) => seen.parameters[name]?.ratio || null, { log: true, note: 'Near 0.001 is usual.' });
     lines('spread', 'Activation spread', layers, (seen, name) => seen.activations[name]?.spread, { note: 'Standard deviation over rows and units.' });
     lines('dead', 'Dead units', layers, (seen, name) => share(seen.activations[name]), { format: percent, note: 'The same for every row looked at.' });
-    this.eachRun(draw, 'time', 'Time of a step, ms', (each) => each.observed((seen) => seen.step_seconds && 1000 * seen.step_seconds, x));
+    this.eachRun(draw, 'time', 'Time of a step, ms', (each) => each.observed((seen) => seen.step_seconds && 1000 * seen.step_seconds, x), { log: true });
   }
 
   /** How the numbers were sampled, in a sentence. */

@@ -15,7 +15,7 @@ export async function mount(main, { api, stream, keep, state, keys }) {
   const page = new Watch(main, { api, stream, keep, state });
   page.draw(found);
   keys([
-    { key: ' ', text: 'pause or go on with the run', run: () => page.control(page.status() === 'paused' ? 'resume' : 'pause') },
+    { key: 'p', text: 'pause or go on with the run', run: () => page.control(page.status() === 'paused' ? 'resume' : 'pause') },
     { key: 'f', text: 'fork from here, with another learning rate', run: () => page.fork() },
     { key: 'j', text: 'the next run', run: () => page.move(1) },
     { key: 'k', text: 'the run before', run: () => page.move(-1) },
@@ -30,7 +30,7 @@ class Watch {
     Object.assign(this, { main, api, stream, keep });
     this.runs = [];
     this.chosen = (state.runs ?? '').split(',').filter(Boolean).slice(0, MOST);
-    this.options = { log: state.log === '1', x: state.x === 'epoch' ? 'epoch' : 'step' };
+    this.options = { log: state.log !== '0', x: state.x === 'epoch' ? 'epoch' : 'step' };
     this.courses = new Map();
     this.ended = false;
     this.endStream = () => {};
@@ -125,7 +125,7 @@ class Watch {
   }
 
   remember() {
-    this.keep({ runs: this.chosen.join(','), log: this.options.log ? '1' : '', x: this.options.x === 'epoch' ? 'epoch' : '' });
+    this.keep({ runs: this.chosen.join(','), log: this.options.log ? '' : '0', x: this.options.x === 'epoch' ? 'epoch' : '' });
   }
 
   /** Show the chosen runs: their history, then what happens. */
@@ -200,8 +200,8 @@ class Watch {
     const button = (text, action, key) => h('button', { type: 'button', onclick: action, title: key ? `key: ${key}` : null }, text);
     const live = LIVE.has(run.status) && run.status !== 'starting';
     return [
-      live && run.status !== 'paused' && button('Pause', () => this.control('pause'), 'Space'),
-      run.status === 'paused' && h('button', { type: 'button', class: 'primary', title: 'key: Space', onclick: () => this.control('resume') }, 'Resume'),
+      live && run.status !== 'paused' && button('Pause', () => this.control('pause'), 'p'),
+      run.status === 'paused' && h('button', { type: 'button', class: 'primary', title: 'key: p', onclick: () => this.control('resume') }, 'Resume'),
       live && button('Stop', () => this.control('stop')),
       button('Fork …', () => this.fork(), 'f'),
       h('a', { class: 'button', href: `#/network/${run.id}` }, 'Look inside'),
@@ -274,7 +274,6 @@ function described(run, course) {
   if (run.score != null) found.push([`test ${run.metric}`, number(run.score)]);
   found.push(['learning rate', number(seen?.learning_rate ?? run.lr, 3)]);
   if (seen?.step_seconds) found.push(['a step', `${number(1000 * seen.step_seconds, 3)} ms`]);
-  if (run.parameters) found.push(['weights', count(run.parameters)]);
   return found;
 }
 
