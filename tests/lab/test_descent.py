@@ -33,7 +33,21 @@ def started(step: int = 40) -> tuple[Any, NDArray[Any], NDArray[Any]]:
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of `fallline train`."""
     folder = tmp_path_factory.mktemp("descent") / "<b>iris<b>"
-    words = ["train", "iris", "--target", "species", "--hidden", "8", "--epochs", "6", "--seed", "1", "--quiet", "--out", str(folder)]
+    words = [
+        "train",
+        "iris",
+        "--target",
+        "species",
+        "--hidden",
+        "8",
+        "--epochs",
+        "6",
+        "--seed",
+        "1",
+        "--quiet",
+        "--out",
+        str(folder),
+    ]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(table_report, "pictures", lambda result: {})
         assert main(words) == 0

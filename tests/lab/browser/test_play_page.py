@@ -147,8 +147,8 @@ def test_it_is_drawn(page: Callable[..., Any], picture: Any, fits: Any, width: i
     if width == 1280:
         for kind, step in (
             ("gaussians", 60),
-            ("spirals&layers=8,8&optimizer=adam&lr=0.03&noise=0.05", 900),
-            ("waves", 600),
+            ("spirals&layers=8,8,4&optimizer=adam&lr=0.02&noise=0.05", 1200),
+            ("waves&lr=0.1&momentum=0.9", 1500),
         ):
             opened = page(f"#/play?set={kind}&step={step}&test=1", width=width, dark=dark)
             opened.wait_for_selector(".facts div")
