@@ -68,12 +68,12 @@ def test_the_slope_is_that_of_backpropagation_in_prediction_mode() -> None:
 
 def test_many_rows_are_sampled_and_that_is_said() -> None:
     net, x, y = classifier()
-    many = np.tile(x, (20, 1))
-    found = land.landscape(net, many, np.tile(y, 20), weights=WEIGHTS, grid=3)
-    assert (found.rows, found.all_rows) == (1024, 1800)
+    many = np.tile(x, (30, 1))
+    found = land.landscape(net, many, np.tile(y, 30), weights=WEIGHTS, grid=3)
+    assert (found.rows, found.all_rows) == (2048, 2700)
     loss = get("cross_entropy")
-    rows = check_rows(net, many, np.tile(y, 20), loss, None, "float32", "test")
-    part = land.sampled(rows, 1024)
+    rows = check_rows(net, many, np.tile(y, 30), loss, None, "float32", "test")
+    part = land.sampled(rows, 2048)
     assert found.surface[1, 1] == fl.evaluate(net, part.x, part.y)["loss"]
     assert land.sampled(rows, 5000) is rows
 
@@ -175,7 +175,7 @@ def test_large_networks_take_fewer_rows() -> None:
     net, x, y = classifier()
     rows = check_rows(net, x, y, get("cross_entropy"), None, "float32", "test")
     graphs = Graphs.of(net, rows, get("cross_entropy"), "float32")
-    assert land.affordable_rows(graphs, 5000, 41 * 41) == 1024
+    assert land.affordable_rows(graphs, 5000, 41 * 41) == 2048
     assert land.affordable_rows(graphs, 50, 41 * 41) == 50
     assert land.affordable_rows(graphs, 5000, 10**9) == 128
 

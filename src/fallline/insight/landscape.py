@@ -37,7 +37,7 @@ Array = NDArray[Any]
 Values = Mapping[str, Array]
 Told = Callable[[int, int], bool | None]
 """(points computed, of all) → whether to stop there."""
-MOST_ROWS, FEWEST_ROWS = 1024, 128
+MOST_ROWS, FEWEST_ROWS = 2048, 128
 WORK = 3e10
 """Multiply-adds that a surface may take: a second or two."""
 POINTS, MOST_NUMBERS = 61, 1 << 24

@@ -47,7 +47,7 @@ class Asked:
         """
         value, known = self.text(name), list(options)
         if value not in known:
-            raise ArgumentError(f"{self.call}: no {name} is named {told(value, 60)!r}: {nearest(value[:60], known)}")
+            raise ArgumentError(f"{self.call}: no {name} is named '{told(value, 60)}': {nearest(value[:60], known)}")
         return value
 
     def whole(self, name: str, low: int, high: int) -> int:
@@ -60,7 +60,7 @@ class Asked:
         digits = value.removeprefix("-")
         if not (digits.isascii() and digits.isdecimal() and len(digits) < 16 and low <= int(value) <= high):
             wanted = f"a whole number from {low:,} to {high:,}"
-            raise ArgumentError(f"{self.call}: {name} must be {wanted}, found {told(value, 60)!r}")
+            raise ArgumentError(f"{self.call}: {name} must be {wanted}, found '{told(value, 60)}'")
         return int(value)
 
     def number(self, name: str, low: float, high: float) -> float:
@@ -76,7 +76,7 @@ class Asked:
             found = math.nan
         if not low <= found <= high:
             wanted = f"a number from {low:g} to {high:g}"
-            raise ArgumentError(f"{self.call}: {name} must be {wanted}, found {told(value, 60)!r}")
+            raise ArgumentError(f"{self.call}: {name} must be {wanted}, found '{told(value, 60)}'")
         return found
 
     def wholes(self, name: str, low: int, high: int, most: int) -> tuple[int, ...]:
@@ -90,5 +90,5 @@ class Asked:
         fit = all(part.isascii() and part.isdecimal() and len(part) < 6 and low <= int(part) <= high for part in parts)
         if not fit or len(parts) > most:
             wanted = f"at most {most} whole numbers from {low} to {high} with commas between them, or 'none'"
-            raise ArgumentError(f"{self.call}: {name} must be {wanted}, found {told(value, 60)!r}")
+            raise ArgumentError(f"{self.call}: {name} must be {wanted}, found '{told(value, 60)}'")
         return tuple(int(part) for part in parts)

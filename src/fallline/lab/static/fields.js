@@ -57,6 +57,12 @@ export function classField(shares) {
   };
 }
 
+/** Colours of one class's share. */
+export function shareField(share, number) {
+  const [paper, tone] = [rgb('paper'), rgb(CLASSES[number])];
+  return (k) => mix(paper, tone, 0.06 + 0.7 * (share[k] / 255));
+}
+
 /** Draw a square of points × points colours so that its outer points lie on the canvas' edges, smoothly. */
 export function paint(canvas, points, colourOf) {
   const small = Object.assign(document.createElement('canvas'), { width: points, height: points });
@@ -68,6 +74,7 @@ export function paint(canvas, points, colourOf) {
   small.getContext('2d').putImageData(image, 0, 0);
   const context = canvas.getContext('2d');
   const [width, height] = [canvas.width, canvas.height];
+  context.clearRect(0, 0, width, height);
   context.imageSmoothingEnabled = true;
   context.imageSmoothingQuality = 'high';
   const [dx, dy] = [width / (points - 1), height / (points - 1)];

@@ -86,7 +86,7 @@ export async function mount(main, { api, keep, state, keys }) {
     const { frame, data } = at;
     const pairs = [['step', number(frame.step)], ['epoch', number(frame.epoch, 3)], ['loss', number(frame.loss)], ['test loss', number(frame.test_loss)]];
     if (frame.accuracy != null) pairs.push(['accuracy', `${number(100 * frame.accuracy, 3)} %`], ['test accuracy', `${number(100 * frame.test_accuracy, 3)} %`]);
-    place.facts.replaceChildren(...pairs.flatMap(([name, value]) => [h('div', {}, h('dt', {}, name), h('dd', { class: 'number', id: `play-${name.replace(/\W+/g, '-')}` }, value))]));
+    place.facts.replaceChildren(...pairs.flatMap(([name, value]) => [h('div', {}, h('dt', {}, name), h('dd', { class: 'number', id: `play-fact-${name.replace(/\W+/g, '-')}` }, value))]));
     const classes = data.classes.length ? data.classes.map((name, k) => [name, toneOf(data, k)]) : [['−1', toneOf(data, -1)], ['0', toneOf(data, 0)], ['1', toneOf(data, 1)]];
     place.legend.replaceChildren(h('span', { class: 'muted' }, `${data.target}:`), ...classes.map(([name, tone]) => {
       const dot = h('i', {});

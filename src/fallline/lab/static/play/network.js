@@ -1,5 +1,5 @@
 // The network, drawn: each unit's picture of the plane, and its weights as lines.
-import { bytes, canvasOf, classField, oneField, paint, twoSided, zeroOf } from '../fields.js';
+import { bytes, canvasOf, oneField, paint, shareField, twoSided, zeroOf } from '../fields.js';
 import { h, number, svg } from '../parts.js';
 
 const TOP = 40;
@@ -18,7 +18,7 @@ export function network(choose, resize) {
     const most = Math.max(...widths);
     const spare = width / widths.length;
     const size = Math.round(Math.min(58, Math.max(26, spare * 0.52), Math.max(28, 470 / most - 15)));
-    const step = Math.max(size + (most > 8 ? 11 : 16), Math.min(92, 480 / most));
+    const step = Math.max(size + (most > 8 ? 11 : 16), Math.min(92, 480 / most, size * 1.7));
     const key = [width, size, ...widths, ...data.names, ...data.classes].join();
     if (key === shape && !force) return false;
     shape = key;
@@ -71,7 +71,7 @@ export function network(choose, resize) {
           const picture = frame.units[at];
           at += 1;
           paint(canvas, frame.points, oneField(bytes(picture), twoSided(zeroOf(picture))));
-        } else outputPicture(canvas, frame, data, unit, count, table);
+        } else outputPicture(canvas, frame, unit, count, table);
         button.setAttribute('aria-pressed', String(layer - 1 === chosen[0] && unit === chosen[1]));
         value.textContent = shown(phases, phase, layer, unit);
       }
@@ -115,12 +115,10 @@ function inputField(unit, table) {
   return (k) => table[Math.round(((unit ? 11 - Math.floor(k / 12) : k % 12) / 11) * 255)];
 }
 
-function outputPicture(canvas, frame, data, unit, count, table) {
+function outputPicture(canvas, frame, unit, count, table) {
   const shares = frame.shares.map(bytes);
-  if (shares.length > 1) {
-    const only = shares.map((share, number_) => (number_ === unit ? share : share.map(() => 0)));
-    paint(canvas, frame.points, classField(only));
-  } else paint(canvas, frame.points, oneField(count > 1 && unit === 0 ? shares[0].map((value) => 255 - value) : shares[0], table));
+  if (shares.length > 1) paint(canvas, frame.points, shareField(shares[unit], unit));
+  else paint(canvas, frame.points, oneField(count > 1 && unit === 0 ? shares[0].map((value) => 255 - value) : shares[0], table));
 }
 
 function shown(phases, phase, layer, unit) {

@@ -44,10 +44,10 @@ export function surface(size, choose) {
     const tone = toneOf(data, value);
     context.beginPath();
     context.arc(left, top, (big ? 7 : hollow ? 2.6 : 3.6) * unit, 0, 2 * Math.PI);
-    context.fillStyle = hollow ? css(rgb('paper')) : tone;
+    context.fillStyle = hollow && data.classes.length ? css(rgb('paper')) : tone;
     context.fill();
-    context.lineWidth = (big ? 2.6 : ring ? 1.8 : 1.1) * unit;
-    context.strokeStyle = hollow ? tone : css(rgb(ring ? 'ink' : 'paper'));
+    context.lineWidth = (big ? 2.6 : ring ? 1.8 : data.classes.length ? 1.1 : 0.8) * unit;
+    context.strokeStyle = hollow ? tone : css(rgb(ring ? 'ink' : data.classes.length ? 'paper' : 'muted'));
     context.stroke();
   }
 
