@@ -64,6 +64,7 @@ def test_the_terms_make_the_new_weight(rule: optim.Optimizer, clip: dict[str, fl
         assert abs(math.fsum(update.rounding)) <= 1e-6 * max(abs(term.value) for term in update.terms)
         assert update.lines[-1].value == update.after
         assert (update.lines[0].name == "g") is bool(clip)
+        assert len({line.formula for line in update.lines}) == len(update.lines), "nothing is told twice"
         for line in update.lines:
             scale = max(abs(line.value), 1e-12)
             assert worked_out(line.numbers) == pytest.approx(line.value, rel=2e-3, abs=2e-3 * scale), line

@@ -184,13 +184,9 @@ class _Story:
         """What several formulas need, by a name of its own: the decayed gradient, for example."""
         lines = []
         for node in topological([result]):
+            named = id(node) in self.writer.names or node is result
             plain = node.op.name in ("broadcast", "reshape", "cast")
-            if (
-                self.uses[id(node)] > 1
-                and _of_rule(node, self.name)
-                and not plain
-                and id(node) not in self.writer.names
-            ):
+            if self.uses[id(node)] > 1 and _of_rule(node, self.name) and not (named or plain):
                 letter = next(self.unused)
                 lines.append(self.line(letter, "used more than once", node))
                 self.writer.names[id(node)] = letter
