@@ -11,6 +11,8 @@ from fallline.lab.place import Lab
 WILD = ("0.0.0.0", "::")
 FIRST_PORT, PORTS = 8360, 20
 """Where no port is asked for: the first of so many that is free, so that the address is the same most days."""
+UNREAD = 1 << 17
+"""Bytes, about, that may lie unread in a connection: a page that is slow shall not be shown what was long ago."""
 GRACE = 1
 """Seconds that pages have to let go when the lab ends."""
 
@@ -58,6 +60,7 @@ def _listening(host: str, port: int) -> socket.socket:
     made = socket.socket(family, kind)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD)
         made.bind(address)
         made.listen(128)
     except OSError as error:
