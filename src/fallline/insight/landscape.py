@@ -143,7 +143,7 @@ class Path:
 
     Attributes:
         steps: after how many steps each moment was.
-        moments: weights, buffers and the optimizer's state then.
+        moments: weights and buffers then.
         whole: whether it reaches the run's end; not where time ran out.
     """
 
@@ -250,10 +250,15 @@ def path_of(replayer: Replayer, points: int = POINTS, seconds: float = 60.0, unt
     started, steps, moments = time.monotonic(), list[int](), list[Snapshot]()
     for step in (round(last * k / (count - 1)) for k in range(count)):
         steps.append(step)
-        moments.append(replayer.state(step))
+        moments.append(without_slots(replayer.state(step)))
         if time.monotonic() - started > seconds and len(steps) > 1:
             break
     return Path(steps, moments, steps[-1] == last)
+
+
+def without_slots(moment: Snapshot) -> Snapshot:
+    """Weights and buffers alone: what a rule remembers may be twice as much."""
+    return Snapshot(moment.weights, moment.buffers, {"step": moment.step})
 
 
 def plane_of(path: Path) -> Components:

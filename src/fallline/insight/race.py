@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.errors import ArgumentError
-from fallline.insight.landscape import MOST_NUMBERS, Ground, sampled
+from fallline.insight.landscape import MOST_NUMBERS, Ground, sampled, without_slots
 from fallline.nn.module import Module
 from fallline.optim import Optimizer
 from fallline.training.arguments import rows_per_step
@@ -125,7 +125,7 @@ def _lap(recording: Recording, start: Snapshot, racer: Racer, epochs: int, groun
     replayer, taken = Replayer.of_run(run), len(run.steps["loss"])
     numbers = sum(value.size for value in start.weights.values())
     looks = _looks(taken, min(POINTS, max(9, MOST_NUMBERS // numbers)))
-    moments = [replayer.state(step) for step in looks]
+    moments = [without_slots(replayer.state(step)) for step in looks]
     per_epoch = replayer.batches.steps_per_epoch
     at = [moment.step for moment in moments]
     return Lap(

@@ -51,7 +51,8 @@ def about(lab: Lab, asked: Asked) -> dict[str, Any]:
     """One of them: its weights and its steps."""
     source = source_of(asked, lab)
     recording = source.replayer.recording
-    weights = source.replayer.state(source.taken).weights
+    with source.lock:
+        weights = source.replayer.state(source.taken).weights
     return {
         "title": source.title,
         "taken": source.taken,
@@ -94,7 +95,7 @@ def _moment(asked: Asked, source: Source) -> int:
     return asked.assuming({"at": str(source.taken)}).whole("at", 0, source.taken)
 
 
-@lru_cache(maxsize=24)
+@lru_cache(maxsize=8)
 def _surface(source: Source, pair: tuple[str, str] | None, at: int, grid: int, zoom: float) -> dict[str, Any]:
     replayer, path = source.replayer, source.path
     here = replayer.state(at)

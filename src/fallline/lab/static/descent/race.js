@@ -76,7 +76,7 @@ export function race(rules, { racers, epochs }, { ask, keep }) {
     const picture = map(shown, 'All paths over the loss, on the plane of their principal components');
     result.laps.forEach((lap, k) => picture.paths.append(trail(picture, shown.paths[k], null, { tone: `t${k}` })));
     ground.replaceChildren(h('h2', {}, 'Their ways over one landscape'), picture.element,
-      h('p', { class: 'muted small' }, `The plane of the paths’ two principal components; it shows ${number(100 * (shown.explained[0] + shown.explained[1]), 3)} % of how the weights differ. Dots are moments, ever farther apart in time. Batch descent walks straight, stochastic descent staggers.`));
+      h('p', { class: 'muted small' }, `The plane of the paths’ two principal components; it shows ${number(100 * (shown.explained[0] + shown.explained[1]), 3)} % of how the weights differ. Dots are moments, ever farther apart in time; from dot to dot a path is drawn straight.`));
   }
 
   menu();
