@@ -42,7 +42,7 @@ def interrupted(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Cal
     def run(steps: int, *words: Any) -> Any:
         real = train_job.train_table
         with monkeypatch.context() as patch:
-            patch.setattr(train_job, "train_table", lambda *a, **k: real(*a, **k, callbacks=(StopAfter(steps),)))
+            patch.setattr(train_job, "train_table", lambda *a, **k: real(*a, **{**k, "callbacks": (StopAfter(steps),)}))
             return cli("train", *words)
 
     return run

@@ -60,7 +60,7 @@ def test_a_first_training_that_was_interrupted_leads_on_to_the_second(
 ) -> None:
     real = train_job.train_table
     with monkeypatch.context() as patch:
-        patch.setattr(train_job, "train_table", lambda *a, **k: real(*a, **k, callbacks=(StopAfter(steps),)))
+        patch.setattr(train_job, "train_table", lambda *a, **k: real(*a, **{**k, "callbacks": (StopAfter(steps),)}))
         answer = cli("train", *whole, "--out", "part")
     if steps == 2:
         assert answer.out.splitlines()[-1].split("train ")[-1] == "--resume part"
@@ -80,7 +80,7 @@ def test_a_second_training_that_was_interrupted_goes_on(
 ) -> None:
     real = train_job.train_table
 
-    def second(*given: Any, folder: Path, **more: Any) -> Any:
+    def second(*given: Any, folder: Path, callbacks: Any, **more: Any) -> Any:
         stop = () if folder.name == "selection" else (StopAfter(2),)
         return real(*given, folder=folder, callbacks=stop, **more)
 

@@ -185,6 +185,6 @@ def test_images_are_shown_as_images(
     assert (
         page.source.count('class="pixels"') == 2 + 20 + 10
     )  # importance and the mean, worst images, a mean of each class
-    assert re.search(r"Square parts of the image are shuffled among [1-3]\d+ rows", page.text)  # as time allows
+    assert re.search(r"Square parts of the image are shuffled among \d+ rows", page.text)  # as time allows
     assert "mean of 7" in page.text
     assert "pixel_3_4" not in page.text
