@@ -164,6 +164,18 @@ def test_a_fork_names_its_parent(page: Callable[..., Any], runs: Path, train: Ca
     assert alone["parent"] == {"id": None, "name": "old", "step": 7}
 
 
+def test_the_training_that_chose_the_epochs_is_listed_too(
+    page: Callable[..., Any], runs: Path, train: Callable[..., Any]
+) -> None:
+    train(runs / "few" / "selection")
+    assert [run["name"] for run in page(runs).api("runs")[1]] == ["few/selection"]
+    train(runs / "few")
+    assert sorted(run["name"] for run in page(runs).api("runs")[1]) == ["few", "few/selection"]
+    (runs / "other").mkdir()
+    (runs / "other" / "selection").symlink_to(runs / "few" / "selection")
+    assert len(page(runs).api("runs")[1]) == 2, "no link is followed"
+
+
 def test_an_id_is_that_of_the_folder() -> None:
     assert run_id(Path("/a/b")) == run_id(Path("/a/b")) != run_id(Path("/a/c"))
     assert run_id(Path("/a/\udcff<script>")).isalnum()

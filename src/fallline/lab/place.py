@@ -8,7 +8,7 @@ from fallline.errors import RunFolderError
 from fallline.lab.forks import Forks
 from fallline.lab.guard import new_token
 from fallline.lab.past import Past
-from fallline.training.run_folder import RUN
+from fallline.training.run_folder import RUN, SELECTION
 
 
 @dataclass
@@ -35,8 +35,10 @@ class Lab:
         """The run folders by id, in the order of their names; what links out of the folders shown is left out."""
         found: dict[str, Path] = {}
         for place in [*self.runs, *self.forks.folders]:
-            inside = [] if _is_run(place) else _folders_in(place)
-            found |= {run_id(path): path for path in [place, *inside] if _is_run(path)}
+            for path in [place] if _is_run(place) else [place, *_folders_in(place)]:
+                before = path / SELECTION  # the training that chose the number of epochs
+                both = [path] if before.is_symlink() else [path, before]
+                found |= {run_id(run): run for run in both if _is_run(run)}
         return found
 
     def folder(self, name: str) -> Path:

@@ -117,6 +117,8 @@ def quantile_knots(values: Array, pieces: int) -> tuple[float, ...]:
     They cut the rows into parts of about equal size. Where that makes less than half of the pieces, because most rows
     have one value (a capital gain of 0), the rest of them cut the distinct values likewise.
     """
+    if pieces < 1:
+        return ()
     ordered = np.sort(values)
     distinct = np.unique(ordered)
     if len(distinct) <= 2:

@@ -13,7 +13,7 @@ from fallline.lab.losses import losses_between
 from fallline.lab.place import Lab, run_id
 from fallline.lab.run_files import About, all_lines, last_loss, lines_from, number, numbers, part, size_of, text, whole
 from fallline.training.control import ask
-from fallline.training.run_folder import HISTORY, OBSERVATIONS
+from fallline.training.run_folder import HISTORY, OBSERVATIONS, SELECTION
 
 MOST_POINTS, MOST_EPOCHS, MOST_OBSERVATIONS = 20_000, 20_000, 5_000
 
@@ -72,7 +72,7 @@ def summary(folder: Path, folders: dict[str, Path]) -> dict[str, Any]:
     epoch = whole(last.get("epoch")) or 0
     return {
         "id": run_id(folder),
-        "name": text(folder.name),
+        "name": text(f"{folder.parent.name}/{SELECTION}" if folder.name == SELECTION else folder.name),
         "path": text(str(folder), 1000),
         "status": about.status,
         "problem": text(content.get("problem"), 1000),
