@@ -95,6 +95,17 @@ def test_a_second_training_that_was_interrupted_goes_on(
     assert "lowest loss on the" in Path("part/report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    "damage", [None, 7, {"epochs": "x"}, {"epochs": 3, "rows": {"training": "<b>", "validation": 1}}]
+)
+def test_what_a_stranger_wrote_of_the_first_training_is_not_believed(
+    cli: Callable[..., Any], whole: tuple[str, ...], damage: Any
+) -> None:
+    Path("whole/run.json").write_text(json.dumps({**told("whole"), "selection": damage}), encoding="utf-8")
+    again = cli("train", "--resume", "whole", "--json")
+    assert (again.code, json.loads(again.out)["validation_score"]) == (0, None)
+
+
 def test_one_training_alone_if_you_say_so(cli: Callable[..., Any], shop: Path) -> None:
     assert cli("train", str(shop), "--target", "kind", "--hidden", "3", "--no-refit", "--out", "once").code == 0
     assert not Path("once/selection").exists()

@@ -4,10 +4,11 @@ Every row counts where there are few: a network that has seen the validation row
 first training chooses the number of epochs by its validation loss, the second one has the whole schedule in that many.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from fallline.errors import ArgumentError
+from fallline.errors import ArgumentError, FalllineError
 from fallline.tables.images import ImagePlan
 from fallline.tables.prepare import Prepared, TableOptions, prepare
 from fallline.tables.train import TableRun, train_table
@@ -48,13 +49,15 @@ class Selection:
     @classmethod
     def of_run(cls, stored: StoredRun) -> Self | None:
         """What stands in the folder of the training on all rows; None where none was made before it, or it is lost."""
-        known = stored.made_by.get(SELECTION)
         try:
+            known = stored.made_by[SELECTION]
             lines = StoredRun(stored.path / SELECTION, stored.call).history()
-            history = {name: [float(line[name]) for line in lines] for name in lines[0] if name.endswith("loss")}
-            rows, scores = known["rows"], known["scores"]  # type: ignore[index]
-            return cls(int(known["epochs"]), {**rows}, {**scores}, history)  # type: ignore[index]
-        except (ArgumentError, LookupError, TypeError, ValueError, OSError):
+            names = [name for name, value in lines[0].items() if isinstance(value, float)]
+            history = {name: [float(line[name]) for line in lines] for name in names}
+            rows = {name: int(known["rows"][name]) for name in ("training", "validation")}
+            scores = {name: math.nan if value is None else float(value) for name, value in known["scores"].items()}
+            return cls(int(known["epochs"]), rows, scores, history)
+        except (FalllineError, LookupError, TypeError, ValueError, AttributeError, OverflowError, OSError):
             return None
 
     def to_json(self) -> dict[str, Any]:
