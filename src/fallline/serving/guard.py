@@ -69,9 +69,8 @@ class Guard:
                 answer = refusal([why], 408, _CLOSE)
             except _TooLong:
                 answer = refusal([f"a request may have at most {self.most_bytes:,} bytes; send several"], 413, _CLOSE)
-            if body is None:
-                return  # nobody is there any more
-        await (self.app if answer is None else answer)(scope, _given(body), send)
+        if body is not None:  # otherwise nobody is there any more
+            await (self.app if answer is None else answer)(scope, _given(body), send)
 
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> Response | None:
         client = scope["client"]

@@ -51,8 +51,8 @@ def listen(host: str, port: int) -> socket.socket:
         raise ArgumentError(
             f"the service knows no host {host!r}: {error.strerror}; leave --host out to be found on this machine alone"
         ) from None
-    family, kind, _, _, address = found[0]
-    made = socket.socket(family, kind)
+    family, kind, protocol, _, address = found[0]
+    made = socket.socket(family, kind, protocol)  # asyncio turns Nagle's delay off where the protocol says TCP only
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)
