@@ -20,11 +20,27 @@ from fallline.serving.app import make_app
 from fallline.tables.prepare import TableOptions, prepare
 from fallline.tables.train import train_table
 
-WORDS = "soft dark loam near the old wall with a little chalk and many stones under it".split()
+    "soft",
+    "dark",
+    "loam",
+    "near",
+    "the",
+    "old",
+    "wall",
+    "with",
+    "a",
+    "little",
+    "chalk",
+    "under",
+    "many",
+    "stones",
+]
+
+WORDS = ("soft", "dark", "loam", "near", "the", "old", "wall", "with", "a", "little", "chalk", "under", "stones")
 
 
 def garden(count: int = 160) -> dict[str, list[Any]]:
-    """height (with gaps), soil, shade, open (with gaps), planted, plant (20 kinds), grade (numbers), text; two targets."""
+    """Columns of every kind, some with gaps, and two targets."""
     return {
         "height": [None if i % 11 == 5 else round(math.sin(i) * 3 + 5, 3) for i in range(count)],
         "soil": [("clay", "sand", "peat")[i * i % 3] for i in range(count)],

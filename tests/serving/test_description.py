@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from fallline.serving.describe import example_row, openapi
-from fallline.serving.page import page
 from fallline.serving.limits import Limits
+from fallline.serving.page import page
 
 
 @pytest.mark.parametrize("name", ["fruit", "harvest"])
