@@ -110,7 +110,8 @@ def objection(answer: bytes) -> str:
     if b"Traceback" in answer or b'File "' in answer:
         return "a traceback"
     if status[:1] == b"4" and b"application/json" in head and body:
-        sentences = json.loads(body)["errors"]
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        sentences = json.loads(body[:length])["errors"]
         if not sentences or not all(each.isprintable() and len(each) <= 2500 for each in sentences):
             return f"sentences {sentences!r:.200}"
     return ""
