@@ -41,8 +41,8 @@ def run() -> str:
     )
     text = f"""\
 A model of the penguins (6 columns, the default recipe's network), served by one process; wrk in another process on the
-same machine keeps its connections open and sends the next request on each when the last is answered, for {SECONDS} s a row
-of the table.
+same machine keeps its connections open and sends the next request on each when the last is answered, for {SECONDS} s
+in each row of the table.
 
 | connections | rows in a request | requests a second | rows a second | median ms | 99th percentile ms |
 | --- | --- | --- | --- | --- | --- |

@@ -30,10 +30,10 @@ def run() -> str:
         raise AssertionError(f"memory grew from {begun:,} to {ended:,} bytes over {REQUESTS:,} requests")
     told = "\n".join(f"| {status} | {count:,} |" for status, count in sorted(answers.items()))
     return f"""\
-{MUTANTS:,} requests that are functions of the seed {SEED} and their number, by {CLIENTS} clients: values, pieces and bytes
-of good requests (a row, many, CSV) removed, repeated, exchanged or made long; foreign, double and contradicting headers;
-other methods and paths. None was answered with a status of 500 or above, with a traceback, or with an error that is no
-printable sentence; the service wrote nothing to its standard error, and answered a good request after them.
+{MUTANTS:,} requests that are functions of the seed {SEED} and their number, by {CLIENTS} clients: values, pieces and
+bytes of good requests (a row, many, CSV) removed, repeated, exchanged or made long; foreign, double and contradicting
+headers; other methods and paths. None was answered with a status of 500 or above, with a traceback, or with an error
+that is no printable sentence; the service wrote nothing to its standard error, and answered good requests after them.
 
 | answered with | requests |
 | --- | --- |
@@ -41,8 +41,8 @@ printable sentence; the service wrote nothing to its standard error, and answere
 
 Of a request that is never whole, or no HTTP, nothing comes back: the connection is closed.
 
-Then {REQUESTS:,} good requests of one row, a third of them with a category that training did not see, to a fresh service.
-Its memory was {begun / 1e6:.1f} MB after the first {REQUESTS // 10:,} and {ended / 1e6:.1f} MB after the last."""
+Then {REQUESTS:,} good requests of one row, a third of them with a category that training did not see, to a fresh
+service. Its memory was {begun / 1e6:.1f} MB after the first {REQUESTS // 10:,} and {ended / 1e6:.1f} MB after the last."""
 
 
 def mutants(model: Path) -> Counter[str]:

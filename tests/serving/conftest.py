@@ -20,7 +20,6 @@ from fallline.serving.app import make_app
 from fallline.tables.prepare import TableOptions, prepare
 from fallline.tables.train import train_table
 
-
 WORDS = ("soft", "dark", "loam", "near", "the", "old", "wall", "with", "a", "little", "chalk", "under", "stones")
 
 
