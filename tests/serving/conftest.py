@@ -27,7 +27,7 @@ def garden(count: int = 160) -> dict[str, list[Any]]:
     """Columns of every kind, some with gaps, and two targets."""
     return {
         "height": [None if i % 11 == 5 else round(math.sin(i) * 3 + 5, 3) for i in range(count)],
-        "soil": [("clay", "sand", "peat")[i * i % 3] for i in range(count)],
+        "soil": [("clay", "sand", "peat")[i * 7 // 3 % 3] for i in range(count)],
         "shade": [i % 3 == 0 for i in range(count)],
         "open": [None if i % 13 == 4 else ("yes", "no")[i % 2] for i in range(count)],
         "planted": [f"20{10 + i % 9}-0{1 + i % 7}-15" for i in range(count)],

@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+from contextlib import suppress
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,12 +19,18 @@ HEADERS = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 ]
+REST_SECONDS = 1.0
+"""That the rest of a refused body is waited for."""
 _CLOSE = {"connection": "close"}  # where a body may be on its way that nobody reads
 _READS_BODY = ("POST", "PUT", "PATCH")
 
 
 class _TooLong(Exception):
     """A body has more bytes than are taken."""
+
+
+class _Gone(Exception):
+    """Nobody waits for an answer any more."""
 
 
 class Guard:
@@ -59,18 +66,19 @@ class Guard:
             return
         send = _with_headers(send)
         headers = dict(scope["headers"])
-        answer = self._refusal(scope, headers)
-        body: bytes | None = b""
-        if answer is None and scope["method"] in _READS_BODY:
+        answer, body = self._refusal(scope, headers), b""
+        if scope["method"] in _READS_BODY:
             try:
-                body = await self._body(receive, headers)
+                body = await self._body(receive, headers) if answer is None else await self._rest(receive, headers)
             except TimeoutError:
                 why = f"the request took more than {self.patience:g} s to arrive; send it again"
                 answer = refusal([why], 408, _CLOSE)
             except _TooLong:
                 answer = refusal([f"a request may have at most {self.most_bytes:,} bytes; send several"], 413, _CLOSE)
-        if body is not None:  # otherwise nobody is there any more
-            await (self.app if answer is None else answer)(scope, _given(body), send)
+                await self._rest(receive, headers)
+            except _Gone:
+                return
+        await (self.app if answer is None else answer)(scope, _given(body), send)
 
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> Response | None:
         client = scope["client"]
@@ -93,12 +101,13 @@ class Guard:
         right = hmac.compare_digest(token.strip(b" "), self.token or b"")
         return right and scheme.lower() == b"bearer"
 
-    async def _body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes | None:
-        """The body; None where its sender has gone.
+    async def _body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
+        """The body.
 
         Raises:
             TimeoutError: it takes too long.
             _TooLong: it has too many bytes.
+            _Gone: its sender has gone.
         """
         declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared[:20]) > self.most_bytes:
@@ -108,12 +117,22 @@ class Guard:
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    return None
+                    raise _Gone
                 found += message.get("body", b"")
                 if len(found) > self.most_bytes:
                     raise _TooLong
                 if not message.get("more_body", False):
                     return bytes(found)
+
+    async def _rest(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
+        """Read what is on its way and forget it: who is still sending would not see the answer otherwise."""
+        left = 0 if b"expect" in headers else self.most_bytes
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(self.patience, REST_SECONDS)):
+                while left > 0:
+                    message = await receive()
+                    left = left - len(message.get("body", b"")) - 1 if message.get("more_body", False) else 0
+        return b""
 
 
 def _with_headers(send: Send) -> Send:

@@ -136,7 +136,7 @@ class Reader:
                 table = read_table(file, header=True)
             except DataError as error:
                 raise Faults([str(error).replace(str(file), SOURCE)], 400) from None
-        table.source = SOURCE
+        table.source, table.notices = SOURCE, [each.replace(str(file), SOURCE) for each in table.notices]
         self._count(len(table))
         if set(table.names) != self._needed:
             refuse(self._wrong_names(table.names, SOURCE, "name it in the first line"))
