@@ -59,10 +59,11 @@ def _add_commands() -> None:
     from fallline.cli.predict import predict
     from fallline.cli.replay import replay
     from fallline.cli.runs import runs
+    from fallline.cli.serve import serve
     from fallline.cli.train import train
     from fallline.cli.verify import verify
 
-    for command in (train, predict, evaluate, check, runs, explain, replay, diff, verify, lab, cache):
+    for command in (train, predict, evaluate, serve, check, runs, explain, replay, diff, verify, lab, cache):
         cli.add_command(command)
 
 
