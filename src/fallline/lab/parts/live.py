@@ -24,7 +24,7 @@ from fallline.lab.place import Lab
 from fallline.lab.run_files import GONE, PAUSED, RUNNING, About, lines_from, numbers, size_of, status_of, whole
 from fallline.training.run_folder import HISTORY, OBSERVATIONS, RUN
 
-EVERY = 0.25
+EVERY = 0.5
 """Seconds between two looks into the folders of runs that train."""
 RARELY = 1.0
 """The same for those that do not."""
