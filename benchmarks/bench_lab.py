@@ -24,7 +24,7 @@ import numpy as np
 
 import fallline as fl
 from benchmarks.bench_safety import MNIST
-from benchmarks.lab_pages import BROWSER, PAGES, Pages, Tabs, processor_seconds
+from benchmarks.lab_pages import BROWSER, PAGES, Pages, Tabs, processor_seconds, since
 from benchmarks.lab_reader import LIST_EVERY
 from benchmarks.soak_mnist import DATA, idx
 from benchmarks.tasks import network
@@ -103,6 +103,11 @@ class Blocks:
         return server, pages
 
 
+def spent(server: int, pages: Pages | Tabs) -> tuple[dict[int, float], dict[int, float]]:
+    """Processor time of the server, and of the pages' processes."""
+    return processor_seconds([server]), processor_seconds(pages.processes())
+
+
 def blocks(
     x: Any, y: Any, epochs: int, kind: type[Pages] | type[Tabs], states: Sequence[str], rounds: int,
     threads: int | None = None,
@@ -112,27 +117,23 @@ def blocks(
     with lab() as (folder, address, server):
         pages = kind(address, run_id(folder))
         turns = iter([state for number in range(-1, rounds) for state in states[:: 1 if number % 2 else -1]])
-        now, since, used, turn_number = "close", 0.0, (0.0, 0.0), 0
-
-        def spent() -> tuple[float, float]:
-            return processor_seconds([server]), processor_seconds(pages.processes())
+        now, begun, used, turn_number = "close", 0.0, spent(server, pages), 0
 
         def turn(run: fl.Run, epoch: int) -> bool:
-            nonlocal now, since, used, turn_number
+            nonlocal now, begun, used, turn_number
             if (epoch + 1) % epochs:
                 return False
             if turn_number > len(states):  # what was before is for warming up
-                found.seconds[now].append(time.perf_counter() - since)
-                for place, (after, before) in enumerate(zip(spent(), used, strict=True)):
-                    found.used[now][place] += after - before
+                found.seconds[now].append(time.perf_counter() - begun)
+                for place, (before, after) in enumerate(zip(used, spent(server, pages), strict=True)):
+                    found.used[now][place] += since(before, after)
             turn_number += 1
             following = next(turns, None)
             if following is None:
                 return True
             if following != now:
                 pages.all(following)
-            now, used = following, spent()
-            since = time.perf_counter()
+            now, used, begun = following, spent(server, pages), time.perf_counter()
             return False
 
         fit(x, y, 10**9, folder, [turn, fl.Observer()], threads)

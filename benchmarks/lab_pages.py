@@ -93,13 +93,15 @@ HIDE = """() => {
 }"""
 
 
-def processor_seconds(processes: Iterable[int]) -> float:
-    """Processor time that processes have taken, in all; those that have ended count no more."""
-    found = 0
-    for process in set(processes):
-        words = _status(process)
-        found += int(words[11]) + int(words[12]) if words else 0
-    return found / TICKS
+def processor_seconds(processes: Iterable[int]) -> dict[int, float]:
+    """Processor time that each of some processes has taken."""
+    found = {process: _status(process) for process in set(processes)}
+    return {process: (int(words[11]) + int(words[12])) / TICKS for process, words in found.items() if words}
+
+
+def since(before: dict[int, float], now: dict[int, float]) -> float:
+    """What processes have taken, in all, since a moment; those that ended meanwhile count no more."""
+    return sum(seconds - before.get(process, 0.0) for process, seconds in now.items())
 
 
 def descendants(process: int) -> list[int]:
