@@ -32,7 +32,7 @@ HEARTBEAT = 10.0
 """Seconds without news after which a line says that the lab is there."""
 DROPPED_AFTER = 30.0
 """Seconds after which a reader that takes nothing is dropped."""
-POINTS, MOST_RUNS, MOST_READERS = 200, 16, 64
+POINTS, MOST_RUNS, MOST_READERS = 50, 16, 64
 
 
 @dataclass

@@ -1,6 +1,6 @@
 // One run's course: what its files told when the page was opened, and what has been heard since.
 
-const MOST = 4000; // points of losses; of more, each stretch of steps keeps its lowest and its highest
+const MOST = 3000; // points of losses; of more, each stretch of steps keeps its lowest and its highest
 
 export class Course {
   constructor(id, api) {
@@ -14,7 +14,7 @@ export class Course {
 
   async load() {
     const [history, observations] = await Promise.all([
-      this.api(`runs/${this.id}/history?points=2000`), this.api(`runs/${this.id}/observations`),
+      this.api(`runs/${this.id}/history?points=1500`), this.api(`runs/${this.id}/observations`),
     ]);
     this.losses = { xs: [], ys: [] };
     this.add(history.losses);
