@@ -114,6 +114,7 @@ class Watch {
   overlay(id, on) {
     this.chosen = on ? [...this.chosen, id].slice(-MOST) : this.chosen.filter((each) => each !== id);
     if (!this.chosen.length) this.chosen = [id];
+    this.listed = null; // its box may say otherwise
     this.list();
     this.choose();
   }
