@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import pytest
-
 from benchmarks.lab_pages import descendants, processor_seconds, since
 
 WORKS = """

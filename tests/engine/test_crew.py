@@ -8,7 +8,8 @@ from fallline.engine import crew
 from fallline.engine.crew import Crew
 
 STEPS = 400
-"""Of a run."""
+UNIT = 0.03 / STEPS
+"""Seconds of a step, so that a run is as long as those of a training."""
 ALONE = {1: 1.8, 2: 1.0}
 CROWDED = {1: 2.0, 2: 3.0}
 
@@ -23,7 +24,7 @@ class Machine:
 
     def steps(self, first: int, count: int, threads: int) -> bool:
         self.calls.append((first, count, threads))
-        self.now += count * self.pace(threads)
+        self.now += UNIT * count * self.pace(threads)
         return True
 
     def runs(self, chosen: Crew, number: int) -> list[int]:
@@ -59,6 +60,11 @@ def test_where_one_is_faster_from_the_start_it_is_found_soon(machine: Machine) -
     assert machine.runs(Crew(2, fixed=False), 6)[-1] == 1
 
 
+def test_long_runs_are_judged_at_once(machine: Machine) -> None:
+    machine.pace = {1: 10.0, 2: 11.0}.__getitem__
+    assert machine.runs(Crew(2, fixed=False), 1) == [1]
+
+
 def test_one_disturbed_run_decides_nothing(machine: Machine) -> None:
     chosen = Crew(2, fixed=False)
     machine.runs(chosen, 20)
@@ -88,7 +94,7 @@ def test_one_look_that_was_spared_decides_nothing(machine: Machine) -> None:
 def test_looking_takes_a_small_part_of_the_time(machine: Machine) -> None:
     chosen = Crew(2, fixed=False)
     machine.runs(chosen, 160)
-    assert machine.now < 1.005 * 160 * STEPS * ALONE[2]
+    assert machine.now < 1.005 * 160 * UNIT * STEPS * ALONE[2]
 
 
 @pytest.mark.parametrize("pace", [ALONE, CROWDED])

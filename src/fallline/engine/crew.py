@@ -17,8 +17,10 @@ LOOK_EVERY = {True: 8, False: 16}
 where many are faster; a look at one always takes longer."""
 SHARE = 20
 """A look takes one of so many steps of a run."""
-JUDGED, LOOKS = 4, 3
-"""Runs by which the number in use is judged, and looks by which the other is."""
+RUNS, LOOKS = 4, 3
+"""Last runs by which the number in use is judged, and looks by which the other is."""
+PATIENCE = 0.1
+"""Seconds of runs before a number is judged."""
 
 
 class Crew:
@@ -33,7 +35,8 @@ class Crew:
         self.most, self.threads = most, most
         self._fixed = fixed or most == 1
         self._until_look = 0
-        self._runs: deque[float] = deque(maxlen=JUDGED)  # seconds of a step on the number in use
+        self._ran = 0.0  # seconds since the number has changed
+        self._runs: deque[float] = deque(maxlen=RUNS)  # seconds of a step on the number in use
         self._looks: deque[float] = deque(maxlen=LOOKS)  # and on the other
 
     def run(self, count: int, steps: Callable[[int, int, int], bool]) -> None:
@@ -51,18 +54,21 @@ class Crew:
         self._until_look -= 1
         took = _seconds(steps, done, count - done, self.threads)
         if took is not None:
-            self._judge(took)
+            self._judge(took, count - done)
 
     @property
     def _other(self) -> int:
         return self.most if self.threads == 1 else 1
 
-    def _judge(self, took: float) -> None:
+    def _judge(self, took: float, count: int) -> None:
         """Take in a run; change the number where the other is faster."""
         self._runs.append(took)
-        if len(self._runs) < JUDGED or (now := sum(self._runs) / JUDGED) <= median(self._looks):
+        self._ran += took * count
+        now = sum(self._runs) / len(self._runs)
+        if self._ran < PATIENCE or now <= median(self._looks):
             return
         self.threads = self._other
+        self._ran = 0.0
         self._runs.clear()
         self._looks.clear()
         self._looks.append(now)  # so that it takes more than one look to come back
