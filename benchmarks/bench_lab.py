@@ -24,7 +24,7 @@ import numpy as np
 
 import fallline as fl
 from benchmarks.bench_safety import MNIST
-from benchmarks.lab_pages import BROWSER, PAGES, Pages, Tabs, processor_seconds, since
+from benchmarks.lab_pages import BROWSER, PAGES, SETTLED, Pages, Tabs, processor_seconds, since
 from benchmarks.lab_reader import LIST_EVERY
 from benchmarks.soak_mnist import DATA, idx
 from benchmarks.tasks import network
@@ -177,7 +177,7 @@ def in_a_browser(x: Any, y: Any, epochs: int) -> list[str]:
     cores = len(os.sched_getaffinity(0))
     if shutil.which(BROWSER) is None or importlib.util.find_spec("playwright") is None or cores < 2:
         return ["", f"No measurement in a browser: that needs {BROWSER}, Playwright and two cores."]
-    rounds = max(3, ROUNDS // 2)
+    rounds, epochs = max(3, ROUNDS // 3), 2 * epochs
     lines = ["", f"## In a browser: {BROWSER} without a window, on the training's own processors", ""]
     lines += ["| threads of a step | pages | an epoch takes | middle half | the browser, the server: of a processor |"]
     lines.append("| --- | --- | --- | --- | --- |")
@@ -191,18 +191,18 @@ def in_a_browser(x: Any, y: Any, epochs: int) -> list[str]:
                 f"{100 * browser:.1f} %, {100 * server:.2f} % |"
             )
     idle = 100 * found.share("close")[1]
-    return [*lines, "", HOW.format(rounds=rounds, epochs=epochs, idle=idle)]
+    return [*lines, "", HOW.format(rounds=rounds, epochs=epochs, idle=idle, settled=SETTLED)]
 
 
 HOW = (
     "{rounds} rounds of blocks of {epochs} epochs: no page, three tabs with one in front, three visible tabs, in turn "
-    "forwards and backwards; each block is compared with the one of its round without a page. Opening the pages is "
-    "not in a block, what follows from it is. A browser without a window takes all of its tabs for visible, so those "
-    "behind the front one are told that they are hidden, through the page visibility API; a browser with a window "
-    "saves more on them. All visible is the worst case, as if each had a window of its own. Drawing is the browser's "
-    "work, without a graphics processor here; with no page open it took {idle:.1f} % of a processor. Where a training "
-    "takes all cores, its threads wait for each other whenever one is kept from its core, so that a neighbour costs "
-    "more than the processor time it takes."
+    "forwards and backwards; each block is compared with the one of its round without a page. Opening the pages and "
+    "the {settled} s behind it are in no block. A browser without a window takes all of its tabs for visible, so "
+    "those behind the front one are told that they are hidden, through the page visibility API; a browser with a "
+    "window saves more on them. All visible is the worst case, as if each had a window of its own. Drawing is the "
+    "browser's work, without a graphics processor here; with no page open it took {idle:.1f} % of a processor. Where "
+    "a training takes all cores, its threads wait for each other whenever one is kept from its core, so that a "
+    "neighbour costs more than the processor time it takes."
 )
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 BROWSER = "chromium"
 PAGES = 3
+SETTLED = 2
+"""Seconds that pages have before they count: a person's are open longer than a block."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -41,6 +43,8 @@ class Tabs:
             tab.locator(".head dl").wait_for()
             if word == "front" and place:
                 tab.evaluate(HIDE)
+        if word != "close":
+            self.tabs[0].wait_for_timeout(1000 * SETTLED)
 
     def processes(self) -> list[int]:
         """The browser's, those of its tabs among them."""

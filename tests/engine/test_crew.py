@@ -94,7 +94,7 @@ def test_one_look_that_was_spared_decides_nothing(machine: Machine) -> None:
 def test_looking_takes_a_small_part_of_the_time(machine: Machine) -> None:
     chosen = Crew(2, fixed=False)
     machine.runs(chosen, 160)
-    assert machine.now < 1.005 * 160 * UNIT * STEPS * ALONE[2]
+    assert machine.now < 1.006 * 160 * UNIT * STEPS * ALONE[2]
 
 
 @pytest.mark.parametrize("pace", [ALONE, CROWDED])
@@ -109,17 +109,32 @@ def test_every_step_is_taken_once_in_order(machine: Machine, pace: dict[int, flo
         assert ends[-1] == STEPS
 
 
-def test_steps_that_end_early_are_not_followed_by_others(machine: Machine) -> None:
-    chosen = Crew(2, fixed=False)
-    asked: list[int] = []
+@pytest.mark.parametrize("last", [0, 1, STEPS // 20, STEPS // 20 + 1, STEPS - 1])
+def test_steps_that_end_early_are_not_followed_by_others(machine: Machine, last: int) -> None:
+    chosen, done = Crew(2, fixed=False), []
 
     def ends(first: int, count: int, threads: int) -> bool:
-        asked.append(count)
-        return False
+        done.extend(range(first, min(first + count, last + 1)))
+        return first + count <= last
 
     chosen.run(STEPS, ends)
-    assert asked == [STEPS // 20]
+    assert done == list(range(last + 1))
     assert chosen.threads == 2
+
+
+def test_what_waking_a_thread_takes_is_no_part_of_a_look(machine: Machine) -> None:
+    chosen = Crew(2, fixed=False)
+    machine.pace = CROWDED.__getitem__
+    assert machine.runs(chosen, 20)[-1] == 1
+    machine.pace = ALONE.__getitem__
+    slept = machine.steps
+
+    def wakes(first: int, count: int, threads: int) -> bool:
+        machine.now += 0.01 if threads == 2 and first == 0 and chosen.threads == 1 else 0.0
+        return slept(first, count, threads)
+
+    machine.steps = wakes  # type: ignore[method-assign]
+    assert machine.runs(chosen, 30)[-1] == 2
 
 
 def test_a_number_that_was_asked_for_stays(machine: Machine) -> None:

@@ -46,11 +46,14 @@ class Crew:
             return
         done = 0
         if self._until_look <= 0:
-            done = max(1, count // SHARE)
-            if (look := _seconds(steps, 0, done, self._other)) is None:
+            few = count // SHARE
+            if not steps(0, 1, self._other):  # threads and cores that sleep are awake after it
+                return
+            if (look := _seconds(steps, 1, few, self._other)) is None:
                 return
             self._looks.append(look)
             self._until_look = LOOK_EVERY[self.threads == 1]
+            done = 1 + few
         self._until_look -= 1
         took = _seconds(steps, done, count - done, self.threads)
         if took is not None:

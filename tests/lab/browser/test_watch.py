@@ -85,7 +85,7 @@ def test_a_training_is_seen_paused_gone_on_with_and_stopped(
     opened.keyboard.press("p")
     head.get_by_role("button", name="Resume").wait_for()
     assert lab.listed("digits")["status"] == "paused"
-    opened.wait_for_timeout(600)
+    opened.wait_for_timeout(1300)
     held = step_of(opened)
     opened.wait_for_timeout(800)
     assert step_of(opened) == held
