@@ -7,18 +7,16 @@ FALLLINE_LAB_ROUNDS and FALLLINE_LAB_SECONDS ask for less, as a trial.
 """
 
 import importlib.util
-import json
 import math
 import os
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import timeit
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,8 @@ import numpy as np
 
 import fallline as fl
 from benchmarks.bench_safety import MNIST
+from benchmarks.lab_pages import BROWSER, PAGES, SETTLED, Pages, Tabs, processor_seconds, since
+from benchmarks.lab_reader import LIST_EVERY
 from benchmarks.soak_mnist import DATA, idx
 from benchmarks.tasks import network
 from fallline import optim
@@ -39,7 +39,6 @@ NAME = "lab"
 ROUNDS = int(os.environ.get("FALLLINE_LAB_ROUNDS", "15"))
 BLOCK = float(os.environ.get("FALLLINE_LAB_SECONDS", "2.5"))
 """Seconds of a block, about."""
-PAGES = 3
 LONGER = 4
 """Blocks that a whole training is long."""
 LIMIT = 0.02
@@ -67,135 +66,110 @@ def fit(
     return fl.fit(network(MNIST), x, y, **options, run_dir=folder, callbacks=callbacks, threads=threads)
 
 
-BROWSER = "chromium"
-
-
-class Tabs:
-    """Open pages in a browser without a window, which is there while they are closed, too.
-
-    Args:
-        address: the lab's.
-        run: the id of the run that they show.
-    """
-
-    def __init__(self, address: str, run: str) -> None:
-        from playwright.sync_api import sync_playwright
-
-        self.play = sync_playwright().start()
-        self.browser = self.play.chromium.launch(executable_path=shutil.which(BROWSER))
-        self.tabs = [self.browser.new_page() for _ in range(PAGES)]
-        self.address, self.events = f"{address}#/watch?runs={run}", 0
-
-    def all(self, word: str) -> None:
-        """Open or close them."""
-        for tab in self.tabs:
-            tab.goto(self.address if word == "open" else "about:blank")
-
-    def end(self) -> None:
-        """Be rid of them."""
-        self.browser.close()
-        self.play.stop()
-
-
-class Pages:
-    """Open pages, each in a process of its own that waits while its page is closed.
-
-    Args:
-        address: the lab's.
-        run: the id of the run that they show.
-    """
-
-    def __init__(self, address: str, run: str) -> None:
-        command = [sys.executable, "-m", "benchmarks.lab_reader", address, run]
-        self.readers = [
-            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(PAGES)
-        ]
-        self.events = 0
-
-    def all(self, word: str) -> None:
-        """Open or close them."""
-        for reader in self.readers:
-            if reader.stdin is not None:
-                reader.stdin.write(f"{word}\n")
-                reader.stdin.flush()
-        said = [json.loads(reader.stdout.readline()) for reader in self.readers if reader.stdout is not None]
-        self.events = sum(each["events"] for each in said)
-
-    def end(self) -> None:
-        """Be rid of them."""
-        for reader in self.readers:
-            reader.communicate()
-
-
 @contextmanager
-def lab() -> Iterator[tuple[Path, str]]:
-    """(a run folder to be, the address of the lab that shows it)."""
+def lab() -> Iterator[tuple[Path, str, int]]:
+    """(a run folder to be, the address of the lab that shows it, the number of the lab's process)."""
     with tempfile.TemporaryDirectory(prefix="lab-") as place:
         folder = Path(place) / "run"
         with LabBeside(folder) as beside:
-            yield folder, beside.address
+            yield folder, beside.address, beside.process_id
+
+
+@dataclass
+class Blocks:
+    """One training in blocks of epochs, each with the pages in another state.
+
+    Attributes:
+        seconds: state → of each block.
+        used: state → processor seconds of the lab's server and of the pages, in all.
+        observed: observations that were made.
+        events: that the pages got.
+    """
+
+    seconds: dict[str, list[float]]
+    used: dict[str, list[float]]
+    observed: int = 0
+    events: int = 0
+
+    def dearer(self, state: str) -> tuple[float, float, float]:
+        """By how much an epoch takes longer than with closed pages: (lower quartile, median, upper quartile)."""
+        pairs = [one / other - 1 for one, other in zip(self.seconds[state], self.seconds["close"], strict=False)]
+        low, middle, high = statistics.quantiles(pairs, n=4)
+        return low, middle, high
+
+    def share(self, state: str) -> tuple[float, float]:
+        """Of one processor, what the server and what the pages took."""
+        server, pages = (each / sum(self.seconds[state]) for each in self.used[state])
+        return server, pages
+
+
+def spent(server: int, pages: Pages | Tabs) -> tuple[dict[int, float], dict[int, float]]:
+    """Processor time of the server, and of the pages' processes."""
+    return processor_seconds([server]), processor_seconds(pages.processes())
 
 
 def blocks(
-    x: Any, y: Any, epochs: int, kind: type[Pages] | type[Tabs], rounds: int, threads: int | None = None
-) -> tuple[dict[str, list[float]], int, int]:
-    """(seconds of blocks of epochs of one training with open and with closed pages, observations, events)."""
-    found: dict[str, list[float]] = {"open": [], "close": []}
-    with lab() as (folder, address):
+    x: Any, y: Any, epochs: int, kind: type[Pages] | type[Tabs], states: Sequence[str], rounds: int,
+    threads: int | None = None,
+) -> Blocks:  # fmt: skip
+    """One training whose pages go through the states, in turn forwards and backwards."""
+    found = Blocks({state: [] for state in states}, {state: [0.0, 0.0] for state in states})
+    with lab() as (folder, address, server):
         pages = kind(address, run_id(folder))
-        turns = iter([word for number in range(-1, rounds) for word in ("open", "close")[:: 1 if number % 2 else -1]])
-        now, since = "close", 0.0
+        turns = iter([state for number in range(-1, rounds) for state in states[:: 1 if number % 2 else -1]])
+        now, begun, used, turn_number = "close", 0.0, spent(server, pages), 0
 
         def turn(run: fl.Run, epoch: int) -> bool:
-            nonlocal now, since
+            nonlocal now, begun, used, turn_number
             if (epoch + 1) % epochs:
                 return False
-            if epoch >= 3 * epochs:  # what was before is for warming up
-                found[now].append(time.perf_counter() - since)
+            if turn_number > len(states):  # what was before is for warming up
+                found.seconds[now].append(time.perf_counter() - begun)
+                for place, (before, after) in enumerate(zip(used, spent(server, pages), strict=True)):
+                    found.used[now][place] += since(before, after)
+            turn_number += 1
             following = next(turns, None)
             if following is None:
                 return True
             if following != now:
                 pages.all(following)
-            now, since = following, time.perf_counter()
+            now, used, begun = following, spent(server, pages), time.perf_counter()
             return False
 
         fit(x, y, 10**9, folder, [turn, fl.Observer()], threads)
-        if now == "open":
+        if now != "close":
             pages.all("close")
         pages.end()
-        observed = (folder / "observations.jsonl").read_text(encoding="utf-8").count("\n")
-    return found, observed, pages.events
-
-
-def dearer(found: dict[str, list[float]]) -> tuple[float, float, float]:
-    """By how much an epoch with open pages takes longer: (lower quartile, median, upper quartile)."""
-    pairs = [one / other - 1 for one, other in zip(found["open"], found["close"], strict=False)]
-    low, middle, high = statistics.quantiles(pairs, n=4)
-    return low, middle, high
+        found.observed = (folder / "observations.jsonl").read_text(encoding="utf-8").count("\n")
+    found.events = pages.events
+    return found
 
 
 def in_one_training(x: Any, y: Any, epochs: int) -> tuple[list[str], float]:
     """The lines on readers that draw nothing, and by how much an epoch is dearer with them."""
-    found, observed, events = blocks(x, y, epochs, Pages, ROUNDS)
-    low, middle, high = dearer(found)
+    found = blocks(x, y, epochs, Pages, ("open", "close"), ROUNDS)
+    low, middle, high = found.dearer("open")
     lines = [
-        f"## In one training: {MNIST.title}, 60,000 images of bytes",
+        f"## Readers that draw nothing, in one training: {MNIST.title}, 60,000 images of bytes",
         "",
         "| | seconds a block, median (fastest) |",
         "| --- | --- |",
         *(
-            f"| {words} | {statistics.median(found[name]):.3f} ({min(found[name]):.3f}) |"
+            f"| {words} | {statistics.median(found.seconds[name]):.3f} ({min(found.seconds[name]):.3f}) |"
             for name, words in (("close", "no page open"), ("open", f"{PAGES} pages open"))
         ),
         "",
         f"{ROUNDS} pairs of blocks of {epochs} epochs, in turn. With {PAGES} open pages an epoch takes "
         f"**{100 * middle:+.2f} %** (middle half of the pairs {100 * low:+.2f} to {100 * high:+.2f} %; required: "
-        f"within 2 %). {observed:,} observations were made; the pages got {events:,} events. A page is a process that "
-        "reads what a browser's page reads, as often (history, observations, the stream of events, the list of runs "
-        "each 2 s), and draws nothing.",
+        f"within 2 %). {found.observed:,} observations were made; the pages got {found.events:,} events. The lab's "
+        f"server took {100 * found.share('open')[0]:.2f} % of a processor meanwhile. A page is a process that reads "
+        "what a browser's page reads, as often (history, observations, the stream of events, the list of runs each "
+        f"{LIST_EVERY:.0f} s), and draws nothing.",
     ]
     return lines, middle
+
+
+TABS = {"front": f"{PAGES} tabs, one of them in front", "visible": f"all {PAGES} visible at a time"}
 
 
 def in_a_browser(x: Any, y: Any, epochs: int) -> list[str]:
@@ -203,18 +177,33 @@ def in_a_browser(x: Any, y: Any, epochs: int) -> list[str]:
     cores = len(os.sched_getaffinity(0))
     if shutil.which(BROWSER) is None or importlib.util.find_spec("playwright") is None or cores < 2:
         return ["", f"No measurement in a browser: that needs {BROWSER}, Playwright and two cores."]
-    lines = ["", f"## In a browser: {PAGES} pages in {BROWSER} without a window, on the training's own processors", ""]
-    lines += ["| threads of a step | an epoch takes | middle half of the pairs |", "| --- | --- | --- |"]
-    for threads, words in ((cores - 1, f"{cores - 1} of {cores} cores"), (None, f"up to {cores}, chosen as it trains")):
-        low, middle, high = dearer(blocks(x, y, epochs, Tabs, max(3, ROUNDS // 2), threads)[0])
-        lines.append(f"| {words} | {100 * middle:+.2f} % | {100 * low:+.2f} to {100 * high:+.2f} % |")
-    lines += [
-        "",
-        "Drawing is the browser's work, without a graphics processor here. Where a training takes all cores, its "
-        "threads wait for each other whenever one is kept from its core, and it may be faster on fewer threads, to "
-        "which it then falls back; the bits stay the same.",
-    ]
-    return lines
+    rounds, epochs = max(3, ROUNDS // 3), 2 * epochs
+    lines = ["", f"## In a browser: {BROWSER} without a window, on the training's own processors", ""]
+    lines += ["| threads of a step | pages | an epoch takes | middle half | the browser, the server: of a processor |"]
+    lines.append("| --- | --- | --- | --- | --- |")
+    for threads, words in ((None, f"up to {cores}, chosen as it trains"), (cores - 1, f"{cores - 1} of {cores} cores")):
+        found = blocks(x, y, epochs, Tabs, ("visible", "front", "close"), rounds, threads)
+        for state, pages in TABS.items():
+            low, middle, high = found.dearer(state)
+            server, browser = found.share(state)
+            lines.append(
+                f"| {words} | {pages} | {100 * middle:+.2f} % | {100 * low:+.2f} to {100 * high:+.2f} % | "
+                f"{100 * browser:.1f} %, {100 * server:.2f} % |"
+            )
+    idle = 100 * found.share("close")[1]
+    return [*lines, "", HOW.format(rounds=rounds, epochs=epochs, idle=idle, settled=SETTLED)]
+
+
+HOW = (
+    "{rounds} rounds of blocks of {epochs} epochs: no page, three tabs with one in front, three visible tabs, in turn "
+    "forwards and backwards; each block is compared with the one of its round without a page. Opening the pages and "
+    "the {settled} s behind it are in no block. A browser without a window takes all of its tabs for visible, so "
+    "those behind the front one are told that they are hidden, through the page visibility API; a browser with a "
+    "window saves more on them. All visible is the worst case, as if each had a window of its own. Drawing is the "
+    "browser's work, without a graphics processor here; with no page open it took {idle:.1f} % of a processor. Where "
+    "a training takes all cores, its threads wait for each other whenever one is kept from its core, so that a "
+    "neighbour costs more than the processor time it takes."
+)
 
 
 def whole_trainings(x: Any, y: Any, epochs: int) -> list[str]:
@@ -228,11 +217,11 @@ def whole_trainings(x: Any, y: Any, epochs: int) -> list[str]:
             return fit(x, y, LONGER * epochs, Path(place) / "run", [nothing]).seconds
 
     def unseen() -> float:
-        with lab() as (folder, _):
+        with lab() as (folder, *_):
             return fit(x, y, LONGER * epochs, folder, [nothing, fl.Observer()]).seconds
 
     def seen() -> float:
-        with lab() as (folder, address):
+        with lab() as (folder, address, _):
             pages = Pages(address, run_id(folder))
             opened: list[bool] = []
 

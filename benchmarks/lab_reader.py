@@ -10,7 +10,7 @@ import sys
 import threading
 from urllib.parse import urlsplit
 
-LIST_EVERY = 2.0
+LIST_EVERY = 5.0
 """Seconds between two looks at the list of runs."""
 
 

@@ -38,6 +38,11 @@ class LabBeside:
                 f"the lab did not start: {told(said.strip().removeprefix('error: ') or 'it said nothing')}"
             )
 
+    @property
+    def process_id(self) -> int:
+        """Of its process."""
+        return self._process.pid
+
     def wait(self) -> None:
         """Until it ends: by Ctrl-C, that is."""
         self._process.wait()

@@ -2,19 +2,29 @@
 
 Threads that meet at barriers wait for the slowest; where another program takes a core away, one thread alone is faster.
 The number never changes a result, so it may change while training goes on.
+
+The number in use is judged by all of its last runs, the other by short looks. One look that a neighbour disturbed, or
+spared, decides nothing: of the last three the middle one counts.
 """
 
+from collections import deque
 from collections.abc import Callable
+from statistics import median
 from time import perf_counter
 
-LOOK_EVERY = 16
-"""Runs between two looks at the other number of threads."""
+LOOK_EVERY = {True: 8, False: 16}
+"""Runs between two looks at the other number of threads: while one runs, and while many do. A look at many costs little
+where many are faster; a look at one always takes longer."""
 SHARE = 20
 """A look takes one of so many steps of a run."""
+RUNS, LOOKS = 4, 3
+"""Last runs by which the number in use is judged, and looks by which the other is."""
+PATIENCE = 0.1
+"""Seconds of runs before a number is judged."""
 
 
 class Crew:
-    """Chooses between one thread and many by what they took last.
+    """Chooses between one thread and many by what they took of late.
 
     Args:
         most: threads worth having.
@@ -24,23 +34,52 @@ class Crew:
     def __init__(self, most: int, fixed: bool) -> None:
         self.most, self.threads = most, most
         self._fixed = fixed or most == 1
-        self._runs = 0
+        self._until_look = 0
+        self._ran = 0.0  # seconds since the number has changed
+        self._runs: deque[float] = deque(maxlen=RUNS)  # seconds of a step on the number in use
+        self._looks: deque[float] = deque(maxlen=LOOKS)  # and on the other
 
     def run(self, count: int, steps: Callable[[int, int, int], bool]) -> None:
         """Run `count` steps by calls of steps(first, number, threads), which returns whether to go on."""
         if self._fixed or count < SHARE:
             steps(0, count, self.threads)
             return
-        self._runs += 1
-        if self._runs % LOOK_EVERY != 1:
-            steps(0, count, self.threads)
-            return
-        few, done, took = max(1, count // SHARE), 0, {}
-        for threads in (1, self.most):
-            started = perf_counter()
-            if not steps(done, few, threads):
+        done = 0
+        if self._until_look <= 0:
+            few = count // SHARE
+            if not steps(0, 1, self._other):  # threads and cores that sleep are awake after it
                 return
-            took[threads] = perf_counter() - started
-            done += few
-        self.threads = min(took, key=lambda threads: took[threads])
-        steps(done, count - done, self.threads)
+            if (look := _seconds(steps, 1, few, self._other)) is None:
+                return
+            self._looks.append(look)
+            self._until_look = LOOK_EVERY[self.threads == 1]
+            done = 1 + few
+        self._until_look -= 1
+        took = _seconds(steps, done, count - done, self.threads)
+        if took is not None:
+            self._judge(took, count - done)
+
+    @property
+    def _other(self) -> int:
+        return self.most if self.threads == 1 else 1
+
+    def _judge(self, took: float, count: int) -> None:
+        """Take in a run; change the number where the other is faster."""
+        self._runs.append(took)
+        self._ran += took * count
+        now = sum(self._runs) / len(self._runs)
+        if self._ran < PATIENCE or now <= median(self._looks):
+            return
+        self.threads = self._other
+        self._ran = 0.0
+        self._runs.clear()
+        self._looks.clear()
+        self._looks.append(now)  # so that it takes more than one look to come back
+        self._until_look = LOOK_EVERY[self.threads == 1]
+
+
+def _seconds(steps: Callable[[int, int, int], bool], first: int, count: int, threads: int) -> float | None:
+    """Seconds of each of so many steps; None where they ended early."""
+    started = perf_counter()
+    went_on = steps(first, count, threads)
+    return (perf_counter() - started) / count if went_on else None

@@ -12,7 +12,14 @@ from fallline.training.run_folder import plain
 
 def as_json(value: Any) -> str:
     """A value as JSON."""
-    return json.dumps(plain(value), allow_nan=False, separators=(",", ":"))
+    try:
+        return _json(value)
+    except (TypeError, ValueError):  # seldom, so that only then each number of it is looked at
+        return _json(plain(value))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
 
 
 def answer(value: Any, status: int = 200) -> Response:

@@ -23,6 +23,35 @@ FRAMES = """
 })
 """
 
+SIGHT = """
+(hidden) => {
+  Object.defineProperty(document, 'hidden', { get: () => hidden, configurable: true });
+  document.dispatchEvent(new Event('visibilitychange'));
+}
+"""
+PACED = """
+async ([takes, milliseconds]) => {
+  const { paced } = await import('./pace.js');
+  const began = [], ended = [];
+  const pace = paced(() => {
+    began.push(performance.now());
+    while (performance.now() < began.at(-1) + takes);
+    ended.push(performance.now());
+    pace.ask();
+  });
+  pace.ask();
+  await new Promise((done) => setTimeout(done, milliseconds));
+  pace.end();
+  return began.slice(1).map((at, place) => at - ended[place]);
+}
+"""
+THINNED = """
+async (ys) => {
+  const { thinned } = await import('./pages/watch-course.js');
+  return thinned({ xs: ys.map((_, at) => 50 + 3 * at), ys }, 100);
+}
+"""
+
 
 def step_of(opened: Any) -> int:
     """The step that the page tells."""
@@ -56,7 +85,7 @@ def test_a_training_is_seen_paused_gone_on_with_and_stopped(
     opened.keyboard.press("p")
     head.get_by_role("button", name="Resume").wait_for()
     assert lab.listed("digits")["status"] == "paused"
-    opened.wait_for_timeout(600)
+    opened.wait_for_timeout(1300)
     held = step_of(opened)
     opened.wait_for_timeout(800)
     assert step_of(opened) == held
@@ -82,6 +111,50 @@ def test_frames_are_drawn_while_the_digits_train(
     }
     (KEPT / "lab-frames.json").write_text(json.dumps(found, indent=1))
     assert median < 1000 / 55
+
+
+def test_a_page_that_nobody_sees_asks_nothing_and_catches_up(
+    page: Callable[..., Any], lab: Any, digits: subprocess.Popen[str], until: Callable[..., None]
+) -> None:
+    opened = page(f"#/watch?runs={lab.listed('digits')['id']}")
+    opened.locator(".head").get_by_role("button", name="Pause").wait_for()
+    first = step_of(opened)
+    until(opened, lambda: step_of(opened) > first)
+    opened.evaluate(SIGHT, True)
+    opened.wait_for_timeout(300)
+    held, asked = step_of(opened), []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.wait_for_timeout(5500)
+    assert (step_of(opened), asked) == (held, [])
+    opened.evaluate(SIGHT, False)
+    until(opened, lambda: len(asked) > 3 and step_of(opened) > held)
+    paths = [url.removeprefix(lab.address).partition("?")[0].split("/")[-1] for url in asked]
+    assert sorted(paths[:4]) == ["events", "history", "observations", "runs"]
+
+
+def test_a_redraw_is_followed_by_a_rest_that_its_cost_decides(page: Callable[..., Any]) -> None:
+    opened = page("#/watch")
+    opened.locator(".head").wait_for()
+    dear = opened.evaluate(PACED, [10, 2500])
+    assert dear
+    assert min(dear) > 50 * 10
+    dearest = opened.evaluate(PACED, [150, 5000])
+    assert dearest
+    assert min(dearest) > 1990
+    cheap = opened.evaluate(PACED, [0, 1500])
+    assert min(cheap) > 15
+
+
+def test_fewer_points_lose_no_peak(page: Callable[..., Any]) -> None:
+    opened = page("#/watch")
+    losses = [((7919 * step) % 1009) / 1009 + 1.0 for step in range(5000)]
+    losses[1234], losses[2345], losses[3456] = 9.0, 0.5, None
+    found = opened.evaluate(THINNED, losses)
+    assert found["xs"] == sorted(set(found["xs"]))
+    assert len(found["xs"]) <= 200
+    kept = dict(zip(found["xs"], found["ys"], strict=True))
+    assert (kept[50 + 3 * 1234], kept[50 + 3 * 2345], kept[50 + 3 * 3456]) == (9.0, 0.5, None)
+    assert all(losses[(x - 50) // 3] == y for x, y in kept.items())
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False), (390, True)])

@@ -24,15 +24,15 @@ from fallline.lab.place import Lab
 from fallline.lab.run_files import GONE, PAUSED, RUNNING, About, lines_from, numbers, size_of, status_of, whole
 from fallline.training.run_folder import HISTORY, OBSERVATIONS, RUN
 
-EVERY = 0.25
-"""Seconds between two looks into the folders of runs that train."""
-RARELY = 1.0
+EVERY = 1.0
+"""Seconds between two looks into the folders of runs that train; a page draws after each, beside them."""
+RARELY = 2.0
 """The same for those that do not."""
 HEARTBEAT = 10.0
 """Seconds without news after which a line says that the lab is there."""
 DROPPED_AFTER = 30.0
 """Seconds after which a reader that takes nothing is dropped."""
-POINTS, MOST_RUNS, MOST_READERS = 200, 16, 64
+POINTS, MOST_RUNS, MOST_READERS = 100, 16, 64
 
 
 @dataclass

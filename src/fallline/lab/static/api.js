@@ -21,24 +21,37 @@ export async function api(path, body) {
   return found;
 }
 
-/** Call `told(object)` for each event of `api/PATH`; returns what ends it. It goes on after a lost connection. */
-export function stream(path, told) {
-  let source, ended = false;
-  const open = () => {
+/**
+ * Call `told(object)` for each event of `api/PATH`; returns what ends it. The path is what `address()` resolves to, which
+ * is asked again when the stream goes on: after a lost connection, or when a page that nobody saw is seen again.
+ */
+export function stream(address, told) {
+  let source = null, turn = 0;
+  const close = () => {
+    turn += 1;
+    source?.close();
+    source = null;
+    removeEventListener('lab:found', open);
+  };
+  const open = async () => {
+    close();
+    if (document.hidden) return;
+    const mine = turn;
+    addEventListener('lab:found', open, { once: true });
+    const path = await address().catch(() => null);
+    if (mine !== turn || path == null) return;
     source = new EventSource(`api/${path}`);
     source.onmessage = (event) => told(JSON.parse(event.data));
     source.onerror = () => {
-      if (ended) return;
       source.close(); // a browser tries again by itself after some errors only; here, after each
       lose();
-      addEventListener('lab:found', open, { once: true });
     };
   };
+  document.addEventListener('visibilitychange', open);
   open();
   return () => {
-    ended = true;
-    source.close();
-    removeEventListener('lab:found', open);
+    document.removeEventListener('visibilitychange', open);
+    close();
   };
 }
 

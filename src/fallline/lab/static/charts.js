@@ -1,6 +1,6 @@
 // Line charts, drawn by uPlot (vendor/uplot.js, MIT).
 import uPlot from './vendor/uplot.js';
-import { colour, h, number, onScheme, short, style } from './parts.js';
+import { colour, h, number, onScheme, short, style, write } from './parts.js';
 
 const HEIGHT = 200;
 
@@ -10,7 +10,8 @@ const HEIGHT = 200;
  * Options: `title`; `x`, what the horizontal axis counts; `series`, a list of {label, colour: 's1', width, dash,
  * faint}; `log`, a logarithmic vertical axis; `height`; `note`, a sentence below; `format` of values;
  * `sync`, a key by which charts share their cursor; `pick`, called with the x that is clicked.
- * Returns {update(tables), destroy()}: update takes [xs, ys] for each series, each with its own xs in order.
+ * Returns {update(tables), destroy()}: update takes [xs, ys] for each series, each with its own xs in order, and draws them
+ * at once, so that its caller knows what drawing takes; tables that are as they were are not drawn again.
  */
 export function line(element, options) {
   style('vendor/uplot.css');
@@ -20,7 +21,7 @@ export function line(element, options) {
   const figure = h('figure', { class: 'figure', 'aria-label': title }, words, place);
   element.append(figure);
   let tables = series.map(() => [[], []]);
-  let drawn = null, waiting = 0, seen = true;
+  let drawn = null, seen = true, shown = '';
 
   const build = () => {
     drawn?.destroy();
@@ -46,26 +47,24 @@ export function line(element, options) {
     ],
   });
   const draw = () => {
-    waiting = 0;
-    if (!seen || !place.isConnected) return;
+    if (!seen || !place.isConnected) return; // what nobody sees is not drawn
+    const now = tables.map(signature).join();
     if (!drawn) build();
-    else drawn.setData(joined(tables));
+    else if (now !== shown) drawn.setData(joined(tables));
+    shown = now;
   };
-  const later = () => { waiting ||= requestAnimationFrame(draw); };
   const size = new ResizeObserver(() => drawn && drawn.width !== place.clientWidth && drawn.setSize({ width: Math.max(place.clientWidth, 120), height }));
   size.observe(place);
-  // what nobody sees is not drawn
-  const sight = new IntersectionObserver(([entry]) => { seen = entry.isIntersecting; if (seen) later(); }, { rootMargin: '120px' });
+  const sight = new IntersectionObserver(([entry]) => { seen = entry.isIntersecting; draw(); }, { rootMargin: '120px' });
   sight.observe(place);
   const endScheme = onScheme(() => drawn && build());
   return {
     update(found, said) {
       tables = found;
-      if (said != null) words.lastChild.textContent = said;
-      later();
+      if (said != null) write(words.lastChild, said);
+      draw();
     },
     destroy() {
-      cancelAnimationFrame(waiting);
       size.disconnect();
       sight.disconnect();
       endScheme();
@@ -80,6 +79,11 @@ function joined(tables) {
   if (some.length === 1) return some[0];
   if (some.every(([xs]) => !xs.length)) return [[], ...some.map(() => [])];
   return uPlot.join(some);
+}
+
+/** What tells whether a table has grown, or is another. */
+function signature([xs, ys]) {
+  return `${xs.length} ${xs[0]} ${xs.at(-1)} ${ys.at(-1)}`;
 }
 
 function axis(log = false) {

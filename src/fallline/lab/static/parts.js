@@ -22,6 +22,11 @@ function made(element, attributes, children) {
   return element;
 }
 
+/** Write a text into an element, unless it says that already: a page that has not changed is not laid out again. */
+export function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 /** Load a page's style sheet once; resolves when it is there. */
 export function style(address) {
   const found = document.querySelector(`link[href="${address}"]`);

@@ -1,9 +1,9 @@
 // The charts of Watch: of several runs where they can be compared, of the first one's layers where there are many lines.
 import { line } from '../charts.js';
-import { count, h, number, percent, plural } from '../parts.js';
+import { paced } from '../pace.js';
+import { count, h, number, percent, plural, write } from '../parts.js';
 
 const COLOURS = ['s1', 's2', 's3', 's4', 's5', 's6', 's7', 's8'];
-const GAP = 120; // milliseconds between two drawings
 
 export class Panel {
   constructor(place, options, changed) {
@@ -15,7 +15,7 @@ export class Panel {
     this.sampling = h('p', { class: 'muted small sampling' });
     place.replaceChildren(this.loss, this.many, this.sampling);
     this.loss.append(this.switches());
-    this.due = 0;
+    this.pace = paced(() => this.draw());
   }
 
   switches() {
@@ -42,21 +42,16 @@ export class Panel {
   set(change) {
     Object.assign(this.options, change);
     this.changed();
-    this.now();
+    this.draw();
   }
 
-  /** Show runs; soon, and not more often than an eye can follow. */
+  /** Show runs; soon. */
   show(chosen) {
     this.chosen = chosen;
-    if (this.timer) return;
-    const wait = Math.max(0, this.due - performance.now());
-    this.timer = setTimeout(() => this.now(), wait);
+    this.pace.ask();
   }
 
-  now() {
-    clearTimeout(this.timer);
-    this.timer = null;
-    this.due = performance.now() + GAP;
+  draw() {
     if (!this.chosen?.length) return;
     const kept = new Set();
     const draw = (place, key, options, tables, said) => {
@@ -80,7 +75,7 @@ export class Panel {
       card.remove();
       this.charts.delete(key);
     }
-    this.sampling.textContent = this.said();
+    write(this.sampling, this.said());
   }
 
   get several() {
@@ -171,7 +166,7 @@ export class Panel {
   }
 
   end() {
-    clearTimeout(this.timer);
+    this.pace.end();
     for (const { line: drawn } of this.charts.values()) drawn.destroy();
   }
 }

@@ -1,6 +1,6 @@
 // One run's course: what its files told when the page was opened, and what has been heard since.
 
-const MOST = 12000; // points; more of them are asked of the server again, which keeps every peak
+const MOST = 3000; // points of losses; of more, each stretch of steps keeps its lowest and its highest
 
 export class Course {
   constructor(id, api) {
@@ -14,7 +14,7 @@ export class Course {
 
   async load() {
     const [history, observations] = await Promise.all([
-      this.api(`runs/${this.id}/history?points=3000`), this.api(`runs/${this.id}/observations`),
+      this.api(`runs/${this.id}/history?points=1500`), this.api(`runs/${this.id}/observations`),
     ]);
     this.losses = { xs: [], ys: [] };
     this.add(history.losses);
@@ -22,7 +22,6 @@ export class Course {
     this.observations = observations;
     this.step = history.step;
     this.batches = history.steps_per_epoch;
-    this.drawn = history.losses.length;
   }
 
   /** An event of the stream; `again` is called when the whole course was asked for anew. */
@@ -36,9 +35,7 @@ export class Course {
     const known = this.epochs.at(-1)?.epoch ?? 0;
     this.epochs.push(...(event.epochs ?? []).filter(({ epoch }) => epoch > known));
     if (event.observation && event.observation.step !== this.observations.at(-1)?.step) this.observations.push(event.observation);
-    if (this.losses.xs.length > MOST && !this.asking) {
-      this.asking = this.load().then(again).catch(() => {}).finally(() => { this.asking = null; });
-    }
+    if (this.losses.xs.length > MOST) this.losses = thinned(this.losses, MOST / 4);
   }
 
   add(points) {
@@ -82,4 +79,24 @@ export class Course {
     const own = new Set(['epoch', 'step', 'loss', 'train_loss', 'validation_loss', 'learning_rate', 'seconds', 'gradient_norm']);
     return Object.keys(last).filter((name) => !own.has(name) && typeof last[name] === 'number');
   }
+}
+
+/** Of stretches of as many steps each, the lowest and the highest loss; one that is not finite counts as highest. */
+export function thinned({ xs, ys }, stretches) {
+  const kept = { xs: [], ys: [] }, size = (xs.at(-1) + 1 - xs[0]) / stretches;
+  const height = (place) => ys[place] ?? Infinity;
+  let place = 0;
+  while (place < xs.length) {
+    const stretch = Math.floor((xs[place] - xs[0]) / size);
+    let low = place, high = place;
+    for (; place < xs.length && Math.floor((xs[place] - xs[0]) / size) === stretch; place += 1) {
+      if (height(place) < height(low)) low = place;
+      if (height(place) > height(high)) high = place;
+    }
+    for (const each of new Set([Math.min(low, high), Math.max(low, high)])) {
+      kept.xs.push(xs[each]);
+      kept.ys.push(ys[each]);
+    }
+  }
+  return kept;
 }

@@ -1,11 +1,12 @@
 // Watch: the runs there are, and the course of those chosen, while they train and afterwards.
-import { h, mistake, number, percent, plural, count, short, style } from '../parts.js';
+import { h, mistake, number, plural, count, short, style, write } from '../parts.js';
 import { Course } from './watch-course.js';
 import { Panel } from './watch-charts.js';
 import { askFork } from './watch-fork.js';
 
 export const title = 'Watch';
 const MOST = 6; // runs side by side
+const LOOK = 5000; // milliseconds between two looks at the list; how the chosen runs go is told by the stream
 const LIVE = new Set(['running', 'paused', 'starting']);
 const WORDS = { nan: 'loss not finite' };
 
@@ -36,7 +37,7 @@ class Watch {
     this.endStream = () => {};
     this.aside = h('aside', { class: 'runs card', 'aria-label': 'Runs' });
     this.body = h('section', { class: 'course', 'aria-label': 'The chosen runs' });
-    this.timer = setInterval(() => this.look(), 2000);
+    this.timer = setInterval(() => this.look(), LOOK);
     this.refound = () => this.look();
     addEventListener('lab:found', this.refound);
   }
@@ -72,7 +73,11 @@ class Watch {
     } catch { /* the shell says that the lab is away */ }
   }
 
+  /** Made anew where something in it is another. */
   list() {
+    const told = JSON.stringify([this.chosen, this.runs.map((run) => [run.id, run.name, run.status, facts(run), Math.round(1000 * share(run))])]);
+    if (told === this.listed) return;
+    this.listed = told;
     const active = document.activeElement?.closest?.('.runs [data-run]')?.dataset.run;
     const kind = document.activeElement?.tagName;
     this.aside.replaceChildren(
@@ -90,9 +95,9 @@ class Watch {
     });
     box.checked = place >= 0;
     if (place >= 0) box.style.accentColor = `var(--s${place + 1})`;
-    const share = run.epochs && run.steps_per_epoch ? Math.min(run.step / (run.epochs * run.steps_per_epoch), 1) : null;
-    const bar = LIVE.has(run.status) && share != null ? h('span', { class: 'bar' }, h('span')) : null;
-    if (bar) bar.firstChild.style.width = `${100 * share}%`;
+    const done = share(run);
+    const bar = LIVE.has(run.status) && done != null ? h('span', { class: 'bar' }, h('span')) : null;
+    if (bar) bar.firstChild.style.width = `${100 * done}%`;
     return h('li', { class: place === 0 ? 'focus' : '', 'data-run': run.id }, box,
       h('button', { type: 'button', class: 'run', 'aria-pressed': place === 0, onclick: () => this.only(run.id) },
         h('span', { class: 'name' }, run.name),
@@ -109,6 +114,7 @@ class Watch {
   overlay(id, on) {
     this.chosen = on ? [...this.chosen, id].slice(-MOST) : this.chosen.filter((each) => each !== id);
     if (!this.chosen.length) this.chosen = [id];
+    this.listed = null; // its box may say otherwise
     this.list();
     this.choose();
   }
@@ -149,8 +155,19 @@ class Watch {
     this.panel?.end();
     this.panel = new Panel(this.plots, this.options, () => this.remember());
     this.show();
-    const since = chosen.map((id) => this.courses.get(id).step).join(',');
-    this.endStream = this.stream(`events?runs=${chosen.join(',')}&since=${since}`, (event) => this.heard(event));
+    let fresh = !document.hidden;
+    this.endStream = this.stream(async () => {
+      if (!fresh) await this.again(chosen);
+      fresh = false;
+      return `events?runs=${chosen.join(',')}&since=${chosen.map((id) => this.courses.get(id).step).join(',')}`;
+    }, (event) => this.heard(event));
+  }
+
+  /** What happened while nobody looked, or the lab was away. */
+  async again(chosen) {
+    this.look();
+    await Promise.all(chosen.map((id) => this.courses.get(id).load()));
+    this.show();
   }
 
   heard(event) {
@@ -192,8 +209,18 @@ class Watch {
           this.facts, run.problem ? mistake(run.problem) : null, this.said),
         this.plots);
     }
-    this.facts.replaceChildren(...described(run, this.courses.get(run.id)).map(([name, value, note]) =>
-      h('div', {}, h('dt', {}, name), h('dd', { class: 'number' }, value, note ? h('span', { class: 'muted' }, ` ${note}`) : null))));
+    const told = described(run, this.courses.get(run.id));
+    const names = told.map(([name]) => name).join();
+    if (this.facts.dataset.names !== names) {
+      this.facts.dataset.names = names;
+      this.facts.replaceChildren(...told.map(([name]) =>
+        h('div', {}, h('dt', {}, name), h('dd', { class: 'number' }, h('span'), h('span', { class: 'muted' })))));
+    }
+    told.forEach(([, value, note], at) => {
+      const [said, beside] = this.facts.children[at].lastChild.children;
+      write(said, value);
+      write(beside, note ? ` ${note}` : '');
+    });
   }
 
   buttons(run) {
@@ -249,6 +276,11 @@ function newestFirst(runs) {
 
 function same(one, other) {
   return one.join() === other.join();
+}
+
+/** How much of its steps a run has taken; null where that is not known. */
+function share(run) {
+  return run.epochs && run.steps_per_epoch ? Math.min(run.step / (run.epochs * run.steps_per_epoch), 1) : null;
 }
 
 function facts(run) {
