@@ -135,9 +135,9 @@ def test_a_page_that_nobody_sees_asks_nothing_and_catches_up(
 def test_a_redraw_is_followed_by_a_rest_that_its_cost_decides(page: Callable[..., Any]) -> None:
     opened = page("#/watch")
     opened.locator(".head").wait_for()
-    dear = opened.evaluate(PACED, [10, 2500])
+    dear = opened.evaluate(PACED, [10, 4500])
     assert dear
-    assert min(dear) > 50 * 10
+    assert min(dear) > 100 * 10
     dearest = opened.evaluate(PACED, [150, 5000])
     assert dearest
     assert min(dearest) > 1990

@@ -1,6 +1,8 @@
 // How often to draw: as often as the eye likes and the processor, which the training needs, can spare.
 
-const REST = 50; // a redraw is followed by so many times what it took without one: 2 % of the time
+// A redraw is followed by so many times what it took without one. The browser's other processes, which paint, take about as
+// much again, so that this is 2 % of a processor.
+const REST = 100;
 const SHORTEST = 1000 / 60, LONGEST = 2000; // milliseconds between two
 
 /**
