@@ -42,7 +42,7 @@ that is no printable sentence; the service wrote nothing to its standard error, 
 Of a request that is never whole, or no HTTP, nothing comes back: the connection is closed.
 
 Then {REQUESTS:,} good requests of one row, a third of them with a category that training did not see, to a fresh
-service. It had {begun / 1e6:.1f} MB in memory after the first {REQUESTS // 10:,}, {ended / 1e6:.1f} MB after the last."""
+service. It took {begun / 1e6:.1f} MB after the first {REQUESTS // 10:,}, {ended / 1e6:.1f} MB after the last."""
 
 
 def mutants(model: Path) -> Counter[str]:
