@@ -85,7 +85,7 @@ def require_equal(found: Difference, rows: int) -> None:
         return
     raise ArgumentError(
         f"export_onnx: in onnxruntime the output {found.output!r} differs from the network's by {found.size:.2g} of "
-        f"its size (row {found.row + 1} of {rows}), and at most {MOST:g} is allowed, so no file was written. The "
-        "network enlarges rounding, by very large weights, for example: train it on normalised inputs, or give rows as "
-        "they will come with sample=…"
+        f"its size (row {found.row % rows + 1} of {rows}), and at most {MOST:g} is allowed, so no file was written. "
+        "The network enlarges rounding, by very large weights, for example: train it on normalised inputs, or give "
+        "rows as they will come with sample=…"
     )
