@@ -145,6 +145,12 @@ def test_generated_rows_that_the_network_refuses(refused: Callable[..., str], tm
     assert fl.export_onnx(net, tmp_path / "net.onnx", rows).rows == 2
 
 
+def test_no_rows_to_compare_on(net: nn.Module, refused: Callable[..., str]) -> None:
+    assert refused(net, np.zeros((0, 3))) == (
+        "export_onnx: sample has no rows to compare on; give some, or leave it out"
+    )
+
+
 def test_too_large_for_the_format(net: nn.Module, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "LARGEST", 300)
     assert refused(net) == (

@@ -56,7 +56,7 @@ def largest_difference(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -
         b = theirs[name]
         if a.shape != b.shape:
             return Difference(name, np.inf, 0)
-        size = _relative(a, b).reshape(len(a), -1).max(axis=1, initial=0.0)
+        size = _relative(a, b).max(axis=tuple(range(1, a.ndim)), initial=0.0)
         row = int(np.argmax(size)) if len(size) else 0
         if len(size) and not size[row] <= found.size:
             found = Difference(name, float(size[row]), row)

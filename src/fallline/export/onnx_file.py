@@ -126,9 +126,11 @@ class _Made:
         """(rows, the largest difference), of all rows together and of the first alone.
 
         Raises:
-            ArgumentError: the difference is too large.
+            ArgumentError: the difference is too large, or there are no rows.
         """
         run, rows = Runner(self.data), len(self.own)
+        if rows == 0:
+            raise ArgumentError("export_onnx: sample has no rows to compare on; give some, or leave it out")
         ours, theirs = self.ours(self.own), run(self.feeds)
         alone = run({name: array[:1] for name, array in self.feeds.items()})
         first = self.ours(self.own[:1])
