@@ -59,4 +59,4 @@ def test_mistakes(refused: Callable[..., str], models: dict[str, Path]) -> None:
     assert refused("export", models["kind"]).startswith("Missing option '--onnx'")
     assert refused("export", "nowhere", "--onnx", "a.onnx").startswith("there is no model file 'nowhere'")
     assert refused("export", models["kind"], "--onnx", "no/a.onnx").startswith("cannot write 'no/a.onnx': No such file")
-    assert "lacks 4 columns" in refused("export", models["kind"], "--onnx", "a.onnx", "--sample", "iris")
+    assert "lacks 5 columns" in refused("export", models["kind"], "--onnx", "a.onnx", "--sample", "iris")
