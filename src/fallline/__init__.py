@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         RunFolderError,
         ShapeError,
     )
+    from fallline.export.onnx_file import export_onnx
     from fallline.insight.diff import diff
     from fallline.insight.explain import explain
     from fallline.insight.leave_out import leave_out
@@ -83,6 +84,7 @@ _ROOMS = {
     "engine.threads": "set_threads",
     "errors": "ArgumentError DataError FalllineError GraphError KindError MissingExtraError ModelFileError "
     "RunFolderError ShapeError",
+    "export.onnx_file": "export_onnx",
     "insight.diff": "diff",
     "insight.explain": "explain",
     "insight.leave_out": "leave_out",
@@ -137,6 +139,7 @@ __all__ = [
     "exp",
     "explain",
     "expm1",
+    "export_onnx",
     "fit",
     "grad",
     "hvp",

@@ -55,6 +55,7 @@ def _add_commands() -> None:
     from fallline.cli.diff import diff
     from fallline.cli.evaluate import evaluate
     from fallline.cli.explain import explain
+    from fallline.cli.export import export
     from fallline.cli.lab import lab
     from fallline.cli.predict import predict
     from fallline.cli.replay import replay
@@ -63,7 +64,7 @@ def _add_commands() -> None:
     from fallline.cli.train import train
     from fallline.cli.verify import verify
 
-    for command in (train, predict, evaluate, serve, check, runs, explain, replay, diff, verify, lab, cache):
+    for command in (train, predict, evaluate, serve, check, export, runs, explain, replay, diff, verify, lab, cache):
         cli.add_command(command)
 
 
