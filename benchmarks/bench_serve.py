@@ -10,7 +10,9 @@ import shutil
 import subprocess
 import tempfile
 import timeit
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import fallline as fl
 from benchmarks.serving import ROW, Service, train
@@ -86,7 +88,7 @@ def inside(run: Path) -> dict[str, float]:
 
     model = fl.load(run / "model.safetensors")
     held = HeldModel(model)
-    ways = {
+    ways: dict[str, Callable[[], Any]] = {
         "predict": lambda: model.predict([ROW]),
         "long": lambda: held.outputs(read_table([ROW]), []),
         "short": lambda: held.one(ROW, []),

@@ -38,7 +38,7 @@ def test_a_nested_cell(service: Callable[..., Any], rows: list[dict[str, Any]]) 
     ("value", "sentence"),
     [
         (3, "the request must be an object for a row, or a list of objects; found a number"),
-        (None, "the request must be an object for a row, or a list of objects; found null"),
+        (True, "the request must be an object for a row, or a list of objects; found a truth value"),
         ("rows", "the request must be an object for a row, or a list of objects; found text"),
         ([], "the request has no row; send at least one"),
         ([7], "the request, row 1: expected an object with a value for each column, found a number"),
