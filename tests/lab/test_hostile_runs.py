@@ -50,10 +50,10 @@ def test_a_run_json_that_is_huge_is_not_read(page: Callable[..., Any], runs: Pat
     with (runs / "huge" / "run.json").open("wb") as file:
         file.truncate(1 << 40)  # takes no room on the disk
     with (runs / "huge" / "losses.f64").open("wb") as file:
-        file.truncate(1 << 34)
+        file.truncate(1 << 28)
     (listed, history, _) = every_answer(page(runs))
     assert listed[0]["status"] == "damaged"
-    assert history["step"] == 1 << 31
+    assert history["step"] == 1 << 25
     assert len(history["losses"]) <= 2002
 
 
