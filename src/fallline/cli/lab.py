@@ -29,19 +29,21 @@ def lab(what: str | None, port: int | None, host: str, browser: bool, beside: bo
     RUN is a run folder, or a folder of them; without it, those in runs. DATA, a table or the name of a bundled set,
     opens in the playground. The page is for you alone: its address has a secret in it. Ctrl-C ends the lab.
     """
-    from fallline.lab.server import address_of, listen, require_extra, serve
+    from fallline.serving.sockets import address_of, is_near, require_packages
 
-    require_extra()
+    require_packages("the lab", "lab")
+    from fallline.lab.server import listen, serve
+
     shown = _lab(what, host, beside)
     listening = listen(host, port)
     _give_way()
     if hasattr(signal, "SIGHUP"):  # a terminal that is closed ends the lab and its forks as Ctrl-C does
         signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGTERM))
-    address = address_of(shown, listening, host) + ("" if shown.data is None else "#/play")
+    address = f"{address_of(listening, host)}{shown.token}/{'' if shown.data is None else '#/play'}"
 
     def begun() -> None:
         click.echo(address)
-        if host not in ("127.0.0.1", "localhost", "::1"):
+        if not is_near(host):
             click.echo("whoever has this address sees and steers what the lab shows; it is not encrypted", err=True)
         if not beside:
             click.echo("Ctrl-C ends the lab", err=True)
@@ -61,7 +63,7 @@ def _lab(what: str | None, host: str, beside: bool) -> Any:
     from fallline.errors import ArgumentError
     from fallline.lab.guard import ANY_ADDRESS
     from fallline.lab.place import Lab
-    from fallline.lab.server import WILD
+    from fallline.serving.sockets import WILD
 
     hosts = _names_of(host) if host not in WILD else (ANY_ADDRESS, *_names_of(None))
     runs, data = [Path("runs")], None

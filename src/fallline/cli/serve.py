@@ -35,23 +35,23 @@ def serve(
     """
     from fallline.cli.predict import open_model
     from fallline.serving import server
+    from fallline.serving.sockets import LOOPBACK, address_of, is_near, require_packages
 
-    server.require_extra()
+    require_packages("the service", "serve")
     from fallline.serving.app import make_app
-    from fallline.serving.guard import LOOPBACK
     from fallline.serving.limits import Limits
 
     secret = _secret(token, token_file)
     _require_positive("--timeout", timeout)
     if rate:
         _require_positive("--rate", rate)
-    near = host in ("127.0.0.1", "localhost", "::1")
+    near = is_near(host)
     limits = Limits(max_bytes, max_rows, rate, timeout)
     app = make_app(open_model(model), limits, secret, LOOPBACK if near else (), ignore_unknown)
     listening = server.listen(host, port)
 
     def begun() -> None:
-        click.echo(server.address_of(listening, host))
+        click.echo(address_of(listening, host))
         if not near and secret is None:
             click.echo("whoever reaches this address is answered: give --token-file to choose who is", err=True)
         if not near:

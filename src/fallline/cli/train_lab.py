@@ -23,9 +23,9 @@ class LabBeside:
     """
 
     def __init__(self, shown: Path) -> None:
-        from fallline.lab.server import require_extra
+        from fallline.serving.sockets import require_packages
 
-        require_extra()
+        require_packages("the lab", "lab")
         # A session of its own: Ctrl-C is for the training, and the page shows how it stops.
         self._process = subprocess.Popen(
             [sys.executable, "-m", "fallline", "lab", str(shown), "--beside"],

@@ -1,7 +1,7 @@
 """What gradient descent makes of one gradient, term by term, read off the update rule's own graph."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain, count
 from typing import Any
 
@@ -36,10 +36,6 @@ class UpdateLine:
     numbers: str
     value: float
 
-    def to_json(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return dict(vars(self))
-
 
 @dataclass(frozen=True)
 class UpdateTerm:
@@ -48,10 +44,6 @@ class UpdateTerm:
     formula: str
     numbers: str
     value: float
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return dict(vars(self))
 
 
 @dataclass(frozen=True)
@@ -90,8 +82,8 @@ class Update:
         """As JSON has it."""
         return {
             **vars(self),
-            "lines": [line.to_json() for line in self.lines],
-            "terms": [term.to_json() for term in self.terms],
+            "lines": [asdict(line) for line in self.lines],
+            "terms": [asdict(term) for term in self.terms],
             "rounding": list(self.rounding),
             "change": self.change,
         }

@@ -9,7 +9,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+from fallline.serving.sockets import LOOPBACK, without_port
+
 ANY_ADDRESS = "*"
 """In the place of a host: any number of an address, which no foreign name resolves to."""
 MOST_BYTES = 1 << 20
@@ -81,7 +82,7 @@ class Guard:
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         host, method = headers.get("host", "").lower(), scope["method"]
-        if len(headers.getlist("host")) != 1 or not self._is_called(_without_port(host)):
+        if len(headers.getlist("host")) != 1 or not self._is_called(without_port(host)):
             return _refused("This lab is not called by that name; use the address that it printed.\n")
         first = scope["path"].split("/", 2)[1] if scope["path"].startswith("/") else ""
         if not hmac.compare_digest(first.encode("utf-8", "replace"), self.token.encode()):
@@ -104,12 +105,6 @@ class Guard:
 
 def _refused(why: str, status: int = 403) -> Response:
     return PlainTextResponse(why, status_code=status)
-
-
-def _without_port(host: str) -> str:
-    """127.0.0.1:8000 → 127.0.0.1; [::1]:8000 → [::1]."""
-    name, colon, port = host.rpartition(":")
-    return name if colon and port.isdecimal() and not name.endswith(":") else host
 
 
 def _is_address(name: str) -> bool:

@@ -5,32 +5,17 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from fallline.errors import ArgumentError, MissingExtraError
+from fallline.errors import ArgumentError
 from fallline.lab.place import Lab
+from fallline.serving.sockets import listening
 
-WILD = ("0.0.0.0", "::")
 FIRST_PORT, PORTS = 8360, 20
 """Where no port is asked for: the first of so many that is free, so that the address is the same most days."""
+BACKLOG = 128
 UNREAD = 1 << 17
 """Bytes, about, that may lie unread in a connection: a page that is slow shall not be shown what was long ago."""
 GRACE = 1
 """Seconds that pages have to let go when the lab ends."""
-
-
-def require_extra() -> None:
-    """Say what to install where a package is missing.
-
-    Raises:
-        MissingExtraError: one is.
-    """
-    try:
-        import starlette
-        import uvicorn
-    except ImportError as error:
-        raise MissingExtraError(
-            f"the lab needs the package {error.name!r}, which is not installed: pip install 'fallline[lab]'"
-        ) from None
-    del starlette, uvicorn
 
 
 def listen(host: str, port: int | None) -> socket.socket:
@@ -50,43 +35,16 @@ def listen(host: str, port: int | None) -> socket.socket:
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise ArgumentError(
-            f"the lab knows no host {host!r}: {error.strerror}; leave --host out to be found on this machine alone"
-        ) from None
-    family, kind, _, _, address = found[0]
-    made = socket.socket(family, kind)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD)
-        made.bind(address)
-        made.listen(128)
-    except OSError as error:
-        made.close()
-        raise ArgumentError(
-            f"the lab cannot listen on {host}, port {port}: {error.strerror}; choose another with --port, or leave it "
-            "out to take one that is free"
-        ) from None
-    return made
+    advice = "choose another with --port, or leave it out to take one that is free"
+    return listening("the lab", host, port, BACKLOG, advice, UNREAD)
 
 
-def address_of(lab: Lab, listening: socket.socket, host: str) -> str:
-    """Where a browser finds the lab."""
-    port = listening.getsockname()[1]
-    name = socket.gethostname() if host in WILD else host
-    return f"http://{f'[{name}]' if ':' in name else name}:{port}/{lab.token}/"
-
-
-def serve(
-    lab: Lab, listening: socket.socket, begun: Callable[[], None], until: Callable[[], None] | None = None
-) -> None:
+def serve(lab: Lab, made: socket.socket, begun: Callable[[], None], until: Callable[[], None] | None = None) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Args:
         lab: what is shown.
-        listening: from `listen`.
+        made: from `listen`.
         begun: called once it answers.
         until: runs in a thread of its own; when it returns, the lab ends, too.
     """
@@ -112,4 +70,4 @@ def serve(
 
     if until is not None:
         threading.Thread(target=end_after, args=(until,), name="fallline lab end", daemon=True).start()
-    server.run(sockets=[listening])
+    server.run(sockets=[made])

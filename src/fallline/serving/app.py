@@ -21,6 +21,7 @@ from fallline.serving.held import HeldModel
 from fallline.serving.limits import USUAL, Buckets, Limits
 from fallline.serving.page import POLICY, page
 from fallline.serving.rows import Faults, Reader, parse_json, refuse
+from fallline.serving.sockets import LOOPBACK
 from fallline.tables.model import TableModel
 
 log = logging.getLogger("fallline")
@@ -33,7 +34,7 @@ def make_app(
     model: TableModel,
     limits: Limits = USUAL,
     token: str | None = None,
-    hosts: tuple[str, ...] = guard.LOOPBACK,
+    hosts: tuple[str, ...] = LOOPBACK,
     others: bool = False,
 ) -> guard.Guard:
     """The application of a model, behind its guard.

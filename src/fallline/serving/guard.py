@@ -9,8 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fallline.serving.answers import refusal
 from fallline.serving.limits import Buckets
+from fallline.serving.sockets import LOOPBACK, without_port
 
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 OPEN = "/health"
 """The path that needs no token: whoever watches the service need not be able to ask it."""
 HEADERS = [
@@ -87,7 +87,7 @@ class Guard:
             why = f"at most {self.buckets.rate:g} requests a second are answered; try again in {seconds} s"
             return refusal([why], 429, {"retry-after": str(seconds), **_CLOSE})
         if self.token is None:
-            if self.hosts and _without_port(headers.get(b"host", b"").decode("latin-1").lower()) not in self.hosts:
+            if self.hosts and without_port(headers.get(b"host", b"").decode("latin-1").lower()) not in self.hosts:
                 return refusal(["the service is not called by that name; use the address that it printed"], 403, _CLOSE)
         elif scope["path"] != OPEN and not self._is_known(headers.get(b"authorization", b"")):
             why = "the token is missing or wrong; send the header Authorization: Bearer TOKEN"
@@ -156,9 +156,3 @@ def _twice(headers: list[tuple[bytes, bytes]]) -> str:
     names = [name for name, _ in headers]
     decisive = (b"authorization", b"content-type", b"host", b"content-length")
     return next((name.decode() for name in decisive if names.count(name) > 1), "")
-
-
-def _without_port(host: str) -> str:
-    """127.0.0.1:8000 → 127.0.0.1; [::1]:8000 → [::1]."""
-    name, colon, port = host.rpartition(":")
-    return name if colon and port.isdecimal() and not name.endswith(":") else host

@@ -5,9 +5,8 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from fallline.errors import ArgumentError, MissingExtraError
+from fallline.serving.sockets import listening
 
-WILD = ("0.0.0.0", "::", "")
 FIRST_PORT = 8390
 BACKLOG = 1024
 MOST_CONNECTIONS = 1000
@@ -19,65 +18,17 @@ GRACE = 30
 """Seconds that requests under way have to end once the service is told to stop."""
 
 
-def require_extra() -> None:
-    """Say what to install where a package is missing.
-
-    Raises:
-        MissingExtraError: one is.
-    """
-    try:
-        import starlette
-        import uvicorn
-    except ImportError as error:
-        raise MissingExtraError(
-            f"the service needs the package {error.name!r}, which is not installed: pip install 'fallline[serve]'"
-        ) from None
-    del starlette, uvicorn
-
-
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens.
-
-    Args:
-        host: an address of this machine, or its name.
-        port: 0 takes a free one.
-
-    Raises:
-        ArgumentError: the port is taken, or the address is not this machine's.
-    """
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise ArgumentError(
-            f"the service knows no host {host!r}: {error.strerror}; leave --host out to be found on this machine alone"
-        ) from None
-    family, kind, protocol, _, address = found[0]
-    made = socket.socket(family, kind, protocol)  # asyncio turns Nagle's delay off where the protocol says TCP only
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(address)
-        made.listen(BACKLOG)
-    except OSError as error:
-        made.close()
-        raise ArgumentError(
-            f"the service cannot listen on {host}, port {port}: {error.strerror}; choose another port with --port"
-        ) from None
-    return made
+    """A socket that listens for the service; see `sockets.listening`."""
+    return listening("the service", host, port, BACKLOG, "choose another port with --port")
 
 
-def address_of(listening: socket.socket, host: str) -> str:
-    """Where the service is found."""
-    port = listening.getsockname()[1]
-    name = socket.gethostname() if host in WILD else host
-    return f"http://{f'[{name}]' if ':' in name else name}:{port}/"
-
-
-def serve(app: Any, listening: socket.socket, begun: Callable[[], None]) -> None:
+def serve(app: Any, made: socket.socket, begun: Callable[[], None]) -> None:
     """Serve until SIGINT or SIGTERM; requests under way are answered before it ends.
 
     Args:
         app: the application.
-        listening: from `listen`.
+        made: from `listen`.
         begun: called once it answers.
     """
     import uvicorn
@@ -93,7 +44,7 @@ def serve(app: Any, listening: socket.socket, begun: Callable[[], None]) -> None
         server_header=False, proxy_headers=False, limit_concurrency=MOST_CONNECTIONS,
         timeout_keep_alive=IDLE_SECONDS, timeout_graceful_shutdown=GRACE,
     )  # fmt: skip
-    Server(config).run(sockets=[listening])
+    Server(config).run(sockets=[made])
 
 
 def _patient(base: Any) -> Any:
