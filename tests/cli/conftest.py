@@ -1,6 +1,7 @@
 """A way to call the command line in an empty folder, files to call it on, and models to call it with."""
 
 import csv
+import json
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import fallline as fl
+from fallline.cli import train_job
 from fallline.cli.main import main
 from fallline.report import table_report
 
@@ -145,3 +148,63 @@ def numbered() -> Callable[[int], list[list[Any]]]:
         return [[round(chance.gauss(0, 1), 3), "uvw"[i % 3], "pq"[i % 2]] for i in range(count)]
 
     return make
+
+
+@pytest.fixture
+def bits() -> Callable[[str], dict[str, bytes]]:
+    """`bits("run")`: the weights of a run's model."""
+
+    def of(folder: str) -> dict[str, bytes]:
+        weights = fl.load(f"{folder}/model.safetensors").network.parameters()
+        return {name: value.tobytes() for name, value in weights.items()}
+
+    return of
+
+
+@pytest.fixture
+def told() -> Callable[[str], dict[str, Any]]:
+    """`told("run")`: what run.json says."""
+
+    def of(folder: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
+        return content
+
+    return of
+
+
+class StopAfter(fl.Callback):
+    """Ends a training after some steps, as Ctrl-C does."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_step_end(self, run: Any, step: int) -> None:
+        if len(run.steps["loss"]) == self.steps:
+            run.stopped = "interrupted"
+
+
+@pytest.fixture
+def interrupted(cli: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answer]:
+    """`interrupted(4, DATA, options …)`: a training that is stopped after some steps; with `second`, of the second one
+    of two."""
+
+    def run(steps: int, *words: Any, second: bool = False) -> Answer:
+        real = train_job.train_table
+
+        def stopped(*given: Any, folder: Path, callbacks: Any, **more: Any) -> Any:
+            goes_on = second and folder.name == "selection"
+            return real(*given, folder=folder, callbacks=() if goes_on else (StopAfter(steps),), **more)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(train_job, "train_table", stopped)
+            return cli("train", *words)
+
+    return run
+
+
+@pytest.fixture
+def run(cli: Callable[..., Answer], shop: Path) -> str:
+    """A run's folder: 6 epochs."""
+    words = ("--target", "kind", "--hidden", "4", "--epochs", "6", "--seed", "4", "--out", "run", "--quiet")
+    assert cli("train", shop, *words).code == 0
+    return "run"

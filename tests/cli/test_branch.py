@@ -15,17 +15,6 @@ Cli = Callable[..., Any]
 Refused = Callable[..., str]
 
 
-def bits(folder: str) -> dict[str, bytes]:
-    return {
-        name: value.tobytes() for name, value in fl.load(f"{folder}/model.safetensors").network.parameters().items()
-    }
-
-
-def told(folder: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
-    return content
-
-
 def files(folder: str) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in sorted(Path(folder).rglob("*")) if path.is_file()}
 
@@ -35,7 +24,9 @@ def begun(cli: Cli, shop: Path, *words: Any) -> None:
     assert cli("train", *common, *words, "--out", "old", "--quiet").code == 0
 
 
-def test_a_branch_without_changes_ends_as_the_run_does(cli: Cli, shop: Path) -> None:
+def test_a_branch_without_changes_ends_as_the_run_does(
+    cli: Cli, shop: Path, bits: Callable[..., Any], told: Callable[..., Any]
+) -> None:
     begun(cli, shop)
     before = files("old")
     answer = cli("train", "--resume", "old", "--branch", "new", "--step", "11")
@@ -50,7 +41,9 @@ def test_a_branch_without_changes_ends_as_the_run_does(cli: Cli, shop: Path) -> 
     assert Path("new/report.html").exists()
 
 
-def test_a_branch_has_what_it_was_given(cli: Cli, shop: Path) -> None:
+def test_a_branch_has_what_it_was_given(
+    cli: Cli, shop: Path, bits: Callable[..., Any], told: Callable[..., Any]
+) -> None:
     begun(cli, shop)
     words = ("--lr", "0.03", "--epochs", "8", "--patience", "5", "--schedule", "cosine")
     answer = cli("train", "--resume", "old", "--branch", "new", "--step", "10", *words, "--json")
@@ -75,7 +68,9 @@ def test_a_branch_has_what_it_was_given(cli: Cli, shop: Path) -> None:
     assert {name: value.tobytes() for name, value in run.network.parameters().items()} == bits("new")
 
 
-def test_a_branch_is_a_run_like_others(cli: Cli, shop: Path) -> None:
+def test_a_branch_is_a_run_like_others(
+    cli: Cli, shop: Path, bits: Callable[..., Any], told: Callable[..., Any]
+) -> None:
     begun(cli, shop)
     assert cli("train", "--resume", "old", "--branch", "new", "--epochs", "9", "--quiet").code == 0
     assert told("new")["epochs"] == 9
@@ -89,7 +84,9 @@ def test_a_branch_is_a_run_like_others(cli: Cli, shop: Path) -> None:
     assert bits("newer") == bits("new")
 
 
-def test_a_branch_trains_all_epochs_that_it_is_given(cli: Cli, shop: Path) -> None:
+def test_a_branch_trains_all_epochs_that_it_is_given(
+    cli: Cli, shop: Path, bits: Callable[..., Any], told: Callable[..., Any]
+) -> None:
     words = ("--target", "kind", "--hidden", "4", "--quiet", "--no-refit")
     assert cli("train", shop, *words, "--out", "old").code == 0
     usual = told("old")["config"]["patience"]
@@ -136,7 +133,7 @@ def test_what_a_branch_cannot_be(refused: Refused, cli: Cli, shop: Path) -> None
     assert "no schedule is named so" in refused(*here, "--schedule", "cosin")
 
 
-def test_a_run_says_what_it_found(cli: Cli, shop: Path) -> None:
+def test_a_run_says_what_it_found(cli: Cli, shop: Path, bits: Callable[..., Any], told: Callable[..., Any]) -> None:
     """--lr auto: the number is in run.json, so that whatever is done with the run later knows it."""
     common = (shop, "--target", "kind", "--hidden", "4", "--epochs", "4")
     answer = cli("train", *common, "--lr", "auto", "--out", "auto")

@@ -6,19 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 import fallline as fl
 
 Refused = Callable[..., str]
-
-
-@pytest.fixture
-def run(cli: Callable[..., Any], shop: Path) -> str:
-    """A run's folder: 12 steps."""
-    words = ("--target", "kind", "--hidden", "4", "--epochs", "6", "--seed", "4", "--out", "run", "--quiet")
-    assert cli("train", shop, *words).code == 0
-    return "run"
 
 
 def test_replay_shows_a_step_and_a_tensor(cli: Callable[..., Any], run: str) -> None:

@@ -13,14 +13,6 @@ import fallline as fl
 Refused = Callable[..., str]
 
 
-@pytest.fixture
-def run(cli: Callable[..., Any], shop: Path) -> str:
-    """A run's folder: 6 steps, one an epoch."""
-    words = ("--target", "kind", "--hidden", "4", "--epochs", "6", "--seed", "4", "--out", "run", "--quiet")
-    assert cli("train", shop, *words).code == 0
-    return "run"
-
-
 def test_a_weight_is_explained(cli: Callable[..., Any], run: str) -> None:
     answer = cli("explain", run, "--step", "3", "--weight", "first.weight[0,2]")
     assert (answer.code, answer.err) == (0, "")

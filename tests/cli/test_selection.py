@@ -8,30 +8,6 @@ from typing import Any
 
 import pytest
 
-import fallline as fl
-from fallline.cli import train_job
-from fallline.training.callbacks import Callback
-
-
-class StopAfter(Callback):
-    """Ends a training after some steps, as Ctrl-C does."""
-
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
-
-    def on_step_end(self, run: Any, step: int) -> None:
-        if len(run.steps["loss"]) == self.steps:
-            run.stopped = "interrupted"
-
-
-def bits(path: str) -> dict[str, bytes]:
-    return {name: value.tobytes() for name, value in fl.load(path).network.parameters().items()}
-
-
-def told(folder: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
-    return content
-
 
 @pytest.fixture
 def whole(cli: Callable[..., Any], shop: Path) -> tuple[str, ...]:
@@ -42,7 +18,9 @@ def whole(cli: Callable[..., Any], shop: Path) -> tuple[str, ...]:
     return words
 
 
-def test_both_trainings_can_be_verified(cli: Callable[..., Any], whole: tuple[str, ...]) -> None:
+def test_both_trainings_can_be_verified(
+    cli: Callable[..., Any], whole: tuple[str, ...], told: Callable[..., Any]
+) -> None:
     assert cli("verify", "whole").code == 0
     assert cli("verify", "whole/selection").code == 0
     about, before = told("whole"), told("whole/selection")
@@ -56,12 +34,15 @@ def test_both_trainings_can_be_verified(cli: Callable[..., Any], whole: tuple[st
 @pytest.mark.parametrize("steps", [2, 1_000_000])
 @pytest.mark.parametrize("folder", ["part", "part/selection"])
 def test_a_first_training_that_was_interrupted_leads_on_to_the_second(
-    cli: Callable[..., Any], whole: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, steps: int, folder: str
+    cli: Callable[..., Any],
+    whole: tuple[str, ...],
+    interrupted: Callable[..., Any],
+    steps: int,
+    folder: str,
+    bits: Callable[..., Any],
+    told: Callable[..., Any],
 ) -> None:
-    real = train_job.train_table
-    with monkeypatch.context() as patch:
-        patch.setattr(train_job, "train_table", lambda *a, **k: real(*a, **{**k, "callbacks": (StopAfter(steps),)}))
-        answer = cli("train", *whole, "--out", "part")
+    answer = interrupted(steps, *whole, "--out", "part")
     if steps == 2:
         assert answer.out.splitlines()[-1].split("train ")[-1] == "--resume part"
     else:  # killed between both trainings
@@ -71,26 +52,22 @@ def test_a_first_training_that_was_interrupted_leads_on_to_the_second(
     again = cli("train", "--resume", folder, "--json")
     assert (again.code, again.err) == (0, "")
     assert json.loads(again.out)["run"] == "part"
-    assert bits("part/model.safetensors") == bits("whole/model.safetensors")
+    assert bits("part") == bits("whole")
     assert told("part")["selection"] == told("whole")["selection"]
 
 
 def test_a_second_training_that_was_interrupted_goes_on(
-    cli: Callable[..., Any], whole: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    cli: Callable[..., Any],
+    whole: tuple[str, ...],
+    interrupted: Callable[..., Any],
+    bits: Callable[..., Any],
+    told: Callable[..., Any],
 ) -> None:
-    real = train_job.train_table
-
-    def second(*given: Any, folder: Path, callbacks: Any, **more: Any) -> Any:
-        stop = () if folder.name == "selection" else (StopAfter(2),)
-        return real(*given, folder=folder, callbacks=stop, **more)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(train_job, "train_table", second)
-        cli("train", *whole, "--out", "part")
+    interrupted(2, *whole, "--out", "part", second=True)
     assert told("part")["stopped"] == "interrupted"
     again = cli("train", "--resume", "part", "--json")
     line, about = json.loads(again.out), told("whole")
-    assert bits("part/model.safetensors") == bits("whole/model.safetensors")
+    assert bits("part") == bits("whole")
     assert (line["score"], line["validation_score"]) == (about["score"], about["validation_score"])
     assert "lowest loss on the" in Path("part/report.html").read_text(encoding="utf-8")
 
@@ -99,14 +76,14 @@ def test_a_second_training_that_was_interrupted_goes_on(
     "damage", [None, 7, {"epochs": "x"}, {"epochs": 3, "rows": {"training": "<b>", "validation": 1}}]
 )
 def test_what_a_stranger_wrote_of_the_first_training_is_not_believed(
-    cli: Callable[..., Any], whole: tuple[str, ...], damage: Any
+    cli: Callable[..., Any], whole: tuple[str, ...], damage: Any, told: Callable[..., Any]
 ) -> None:
     Path("whole/run.json").write_text(json.dumps({**told("whole"), "selection": damage}), encoding="utf-8")
     again = cli("train", "--resume", "whole", "--json")
     assert (again.code, json.loads(again.out)["validation_score"]) == (0, None)
 
 
-def test_one_training_alone_if_you_say_so(cli: Callable[..., Any], shop: Path) -> None:
+def test_one_training_alone_if_you_say_so(cli: Callable[..., Any], shop: Path, told: Callable[..., Any]) -> None:
     assert cli("train", str(shop), "--target", "kind", "--hidden", "3", "--no-refit", "--out", "once").code == 0
     assert not Path("once/selection").exists()
     assert "--no-refit" in told("once")["command"]

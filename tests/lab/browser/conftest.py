@@ -175,11 +175,12 @@ def fits() -> Callable[[Any], bool]:
 
 @pytest.fixture
 def until() -> Callable[..., None]:
-    """`until(page, lambda: …)`: waits until something is so, a minute at most."""
+    """`until(page, lambda: …)`: waits until something is so, a minute at most; or until a script says true, which the
+    page's own policy forbids to wait for inside it."""
 
-    def wait(opened: Any, told: Callable[[], bool]) -> None:
+    def wait(opened: Any, told: Callable[[], bool] | str) -> None:
         for _ in range(600):
-            if told():
+            if opened.evaluate(told) if isinstance(told, str) else told():
                 return
             opened.wait_for_timeout(100)
         raise AssertionError("it was not so within a minute")

@@ -8,15 +8,6 @@ import pytest
 PLAYED = "#/descent?source=play&rows=60&layers=3&step=80"
 
 
-def until(opened: Any, script: str) -> None:
-    """Wait until a script says true; the page's own policy forbids to do that inside it."""
-    for _ in range(600):
-        if opened.evaluate(script):
-            return
-        opened.wait_for_timeout(50)
-    pytest.fail(f"never came true: {script}")
-
-
 def number(text: str) -> float:
     return float(text.replace("−", "-").replace(",", ""))
 
@@ -30,7 +21,7 @@ def moment(opened: Any) -> tuple[float, float]:
 def fine(opened: Any) -> None:
     """Wait for the map, and for a moment to be told."""
     opened.wait_for_selector("#descent-now:has-text('loss')")
-    until(opened, "document.querySelectorAll('.map .band').length > 3")
+    opened.locator(".map .band").nth(3).wait_for(state="attached")
 
 
 def test_the_path_has_the_losses_of_the_endpoint(page: Callable[..., Any], lab: Any) -> None:
@@ -50,7 +41,7 @@ def test_the_path_has_the_losses_of_the_endpoint(page: Callable[..., Any], lab: 
     assert "of the path’s variance" in words
 
 
-def test_a_click_goes_downhill_with_two_weights(page: Callable[..., Any]) -> None:
+def test_a_click_goes_downhill_with_two_weights(page: Callable[..., Any], until: Callable[..., None]) -> None:
     opened = page(PLAYED)
     fine(opened)
     opened.get_by_role("button", name="Two weights").click()
@@ -80,7 +71,7 @@ def test_a_stored_run_is_a_source(page: Callable[..., Any], lab: Any) -> None:
     assert opened.locator("#descent-source option:checked").inner_text() == "penguins"
 
 
-def test_it_plays(page: Callable[..., Any]) -> None:
+def test_it_plays(page: Callable[..., Any], until: Callable[..., None]) -> None:
     opened = page(PLAYED, motion="no-preference")
     fine(opened)
     opened.locator("#descent-play").click()
@@ -90,7 +81,7 @@ def test_it_plays(page: Callable[..., Any]) -> None:
     assert opened.locator("#descent-play").inner_text() == "Play"
 
 
-def test_a_race_is_drawn_by_three_axes(page: Callable[..., Any], lab: Any) -> None:
+def test_a_race_is_drawn_by_three_axes(page: Callable[..., Any], lab: Any, until: Callable[..., None]) -> None:
     opened = page(f"{PLAYED}&view=race&epochs=10")
     opened.wait_for_selector(".race .curves")
     heads = opened.locator(".race figure h2").all_inner_texts()

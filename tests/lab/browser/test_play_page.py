@@ -14,15 +14,6 @@ from fallline.insight.playground import Recipe
 PLACE = "#/play?rows=60&layers=3&batch=10&seed=2&lr=0.5"
 
 
-def until(opened: Any, script: str) -> None:
-    """Wait until a script says true; the page's own policy forbids to do that inside it."""
-    for _ in range(600):
-        if opened.evaluate(script):
-            return
-        opened.wait_for_timeout(50)
-    pytest.fail(f"never came true: {script}")
-
-
 def number(text: str) -> float:
     return float(text.replace("−", "-").replace(",", "").split()[0])
 
@@ -49,7 +40,7 @@ def rows_of(step: int) -> Any:
     return fl.batch_order(60, 2, step // 6)[step % 6 * 10 :][:10]
 
 
-def test_it_runs_and_its_link_shows_the_same(page: Callable[..., Any]) -> None:
+def test_it_runs_and_its_link_shows_the_same(page: Callable[..., Any], until: Callable[..., None]) -> None:
     opened = page(PLACE)
     opened.locator("#play-run").click()
     until(opened, "Number(document.querySelector('dd#play-fact-step').textContent.replace(',', '')) >= 40")
@@ -108,7 +99,7 @@ def test_the_three_phases_have_the_numbers_of_python(page: Callable[..., Any]) -
     opened.wait_for_selector(".opened h2:has-text('Step 8')")
 
 
-def test_keys_units_and_layers(page: Callable[..., Any]) -> None:
+def test_keys_units_and_layers(page: Callable[..., Any], until: Callable[..., None]) -> None:
     opened = page(PLACE)
     opened.wait_for_selector(".facts div")
     opened.keyboard.press("s")

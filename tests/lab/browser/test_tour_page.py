@@ -3,7 +3,6 @@
 The pictures are kept in build/screenshots, to be looked at. Without Chromium there are none.
 """
 
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -18,11 +17,9 @@ from fallline.lab.place import Lab
 from fallline.lab.tour.experiments import EXPERIMENTS
 from fallline.lab.tour.text import tour_pages
 
-playwright = pytest.importorskip("playwright.sync_api", reason="drives a browser")
 uvicorn = pytest.importorskip("uvicorn", reason="the lab needs fallline[lab]")
 
-KEPT = Path(__file__).resolve().parent.parent.parent / "build" / "screenshots"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+KEPT = Path(__file__).resolve().parent.parent.parent.parent / "build" / "screenshots"
 NAMES = [page.name for page in tour_pages()]
 
 
@@ -39,18 +36,6 @@ def address() -> Iterator[str]:
     yield f"http://127.0.0.1:{port}/{lab.token}/"
     server.should_exit = True
     thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found is None:
-        pytest.skip(f"needs a browser to look at the tour with: one of {', '.join(BROWSERS)}")
-    KEPT.mkdir(parents=True, exist_ok=True)
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 class Watched:
