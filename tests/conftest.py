@@ -20,6 +20,11 @@ SOAK_FACTOR = int(os.environ.get("FALLLINE_SOAK_FACTOR", "1"))
 """`make soak JOB=properties` tries so many times as many examples, other ones at each run."""
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One worker more than there are processors: a third of the time, tests wait for browsers and other processes."""
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """In a soak, give every property-based test more examples than its own settings ask for."""
     if SOAK_FACTOR == 1:
