@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from fallline.lab import guard
-from fallline.lab.guard import ANY_ADDRESS, new_token
+from fallline.lab.guard import ANY_ADDRESS
+from fallline.lab.place import new_token
 
 PATHS = ("", "index.html", "app.js", "api/runs", "api/events?runs=x", "nothing")
 SAFE = ("content-security-policy", "referrer-policy", "x-content-type-options", "cache-control")

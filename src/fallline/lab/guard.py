@@ -1,7 +1,6 @@
 """Who may talk to the lab: nobody without the token, no other site, no other host name."""
 
 import hmac
-import secrets
 from collections.abc import Iterable
 from ipaddress import ip_address
 
@@ -25,11 +24,6 @@ HEADERS = {
     "cache-control": "no-store",
 }
 OTHER_SITE = "Another site sent this request; the lab answers its own page only.\n"
-
-
-def new_token() -> str:
-    """A token that cannot be guessed: 128 random bits."""
-    return secrets.token_urlsafe(16)
 
 
 class Guard:

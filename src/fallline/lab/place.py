@@ -1,14 +1,19 @@
 """What a lab shows, and where."""
 
 import hashlib
+import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fallline.errors import RunFolderError
 from fallline.lab.forks import Forks
-from fallline.lab.guard import new_token
 from fallline.lab.past import Past
 from fallline.training.run_folder import RUN, SELECTION
+
+
+def new_token() -> str:
+    """A token that cannot be guessed: 128 random bits."""
+    return secrets.token_urlsafe(16)
 
 
 @dataclass
