@@ -27,11 +27,11 @@ class Machine:
         self.now += UNIT * count * self.pace(threads)
         return True
 
-    def runs(self, chosen: Crew, number: int) -> list[int]:
+    def runs(self, chosen: Crew, number: int, steps: int = STEPS) -> list[int]:
         """The number of threads behind each of so many runs."""
         found = []
         for _ in range(number):
-            chosen.run(STEPS, self.steps)
+            chosen.run(steps, self.steps)
             found.append(chosen.threads)
         return found
 
@@ -63,6 +63,40 @@ def test_where_one_is_faster_from_the_start_it_is_found_soon(machine: Machine) -
 def test_long_runs_are_judged_at_once(machine: Machine) -> None:
     machine.pace = {1: 10.0, 2: 11.0}.__getitem__
     assert machine.runs(Crew(2, fixed=False), 1) == [1]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 6, 10, 19, 25])
+def test_runs_of_few_long_steps_are_judged_as_others_are(machine: Machine, steps: int) -> None:
+    long = STEPS / steps
+    chosen = Crew(2, fixed=False)
+    for _ in range(3):
+        machine.pace = lambda threads: CROWDED[threads] * long
+        assert machine.runs(chosen, 400, steps)[-1] == 1
+        machine.pace = lambda threads: ALONE[threads] * long
+        assert machine.runs(chosen, 400, steps)[-1] == 2
+    before = machine.now
+    machine.runs(chosen, 400, steps)
+    assert machine.now - before < 1.02 * 400 * UNIT * STEPS * ALONE[2]
+
+
+def test_one_step_that_was_disturbed_or_spared_decides_nothing(machine: Machine) -> None:
+    chosen = Crew(2, fixed=False)
+    first = True
+
+    def spared(threads: int) -> float:
+        nonlocal first
+        pace = 5.0 if threads == 1 and first else 55.0 * ALONE[threads]
+        first = first and threads == 2
+        return pace
+
+    machine.pace = spared
+    assert set(machine.runs(chosen, 100, steps=12)) == {2}
+
+
+def test_the_rests_of_epochs_of_short_steps_are_not_judged(machine: Machine) -> None:
+    chosen = Crew(2, fixed=False)
+    machine.pace = {1: 1.0, 2: 40.0}.__getitem__
+    assert set(machine.runs(chosen, 200, steps=1)) == {2}
 
 
 def test_one_disturbed_run_decides_nothing(machine: Machine) -> None:
