@@ -1,6 +1,7 @@
 """State that a step replaces: in place where nothing still needs the old value, else at the end."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -131,6 +132,22 @@ def test_most_updates_are_made_in_place() -> None:
     graph = Graph({k: t.node for k, t in leaves.items()}, {"w": (w - velocity * 0.1).node, "v": velocity.node})
     text = compile_graph(graph, {}, Leaves(state=("w", "v", "x"), updates={"w": "w", "v": "v"})).text
     assert not [kernel.name for kernel in text.kernels if kernel.name.startswith("copy")]
+
+
+@pytest.mark.parametrize(("columns", "vectors"), [(32, 2), (33, 3), (20, 2)])
+def test_what_a_tile_with_roots_replaces_is_fetched_during_the_one_before(columns: int, vectors: int) -> None:
+    """A weight and its moments that lie in far memory: for each vector of a tile's row, a line of each of the three."""
+    shapes = {"w": (64, columns), "m": (64, columns), "v": (64, columns), "x": (40, 64), "d": (40, columns)}
+    leaves = {name: make_input(name, shape, "float32") for name, shape in shapes.items()}
+    w, m, v, x, d = leaves.values()
+    gradient = x.T @ d
+    mean, square = m * 0.9 + gradient * 0.1, v * 0.99 + gradient * gradient * 0.01
+    new = {"w": w - mean * 0.5 / (fl.sqrt(square * 0.7) + 1e-8), "m": mean, "v": square}
+    graph = Graph({name: leaf.node for name, leaf in leaves.items()}, {name: t.node for name, t in new.items()})
+    text = compile_graph(graph, {}, Leaves(state=tuple(leaves), updates={k: k for k in new})).text.text
+    fetches = len(re.findall(r"call void @llvm\.prefetch\.p0\(ptr \S+ i32 1,", text))  # to be written
+    assert fetches > 0
+    assert fetches % (3 * vectors) == 0
 
 
 # --- random updates

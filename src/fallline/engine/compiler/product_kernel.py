@@ -8,7 +8,7 @@ from fallline.engine.compiler.evaluator import Evaluator
 from fallline.engine.compiler.group import Group
 from fallline.engine.compiler.index import Index, own_indices
 from fallline.engine.compiler.product import Matrix, Product, emit_product, units
-from fallline.engine.compiler.sites import AcrossRows, AlongColumns
+from fallline.engine.compiler.sites import Access, AcrossRows, AlongColumns
 from fallline.engine.compiler.transpose import emit_transpose
 from fallline.engine.target import Target
 from fallline.ir.graph import Node
@@ -76,7 +76,7 @@ def emit_product_kernel(evaluator: Evaluator, group: Group, target: Target) -> N
         columns = Matrix(a.pointer, a.column_bytes, a.row_bytes, a.padded)
         emit_product(code, product, row, columns, first, last, _Turned(evaluator, group))
         return
-    epilogue = _Epilogue(evaluator, group, i64(0))
+    epilogue = _Epilogue(evaluator, group, i64(0), product.tiling.height)
     emit_product(code, product, a, b, first, last, epilogue, epilogue.by_row)
 
 
@@ -117,40 +117,69 @@ def _stack(evaluator: Evaluator, group: Group, product: Product, first: Value, l
         )
         whole = i64(-(-product.m // LANES))
         row = code.times(loop.index, product.m)
-        epilogue = _Epilogue(evaluator, group, row)
+        epilogue = _Epilogue(evaluator, group, row, product.tiling.height)
         emit_product(code, product, a, b, i64(0), whole, epilogue, epilogue.by_row)
 
 
 class _Epilogue:
-    """What becomes of a finished tile: the group's other nodes are computed from it, and what others need is stored."""
+    """What becomes of a finished tile: the group's other nodes are computed from it, and what others need is stored.
 
-    def __init__(self, evaluator: Evaluator, group: Group, first_row: Value) -> None:
-        self.evaluator, self.group, self.first_row = evaluator, group, first_row
+    Args:
+        first_row: of the product, among all rows.
+        height: of a tile.
+    """
+
+    def __init__(self, evaluator: Evaluator, group: Group, first_row: Value, height: int) -> None:
+        self.evaluator, self.group, self.first_row, self.height = evaluator, group, first_row, height
         others = [node for node in group.nodes if node is not group.root]
         work = sum(cost(node) + len(list(evaluator.grouping.references(node))) for node in others)
-        self.by_row = self._at_row if work > UNROLLED_COST else None
+        self.by_row = self._fetching_next if work > UNROLLED_COST else None
 
     def __call__(self, row: Value, height: int, column: Value, live: list[int], tile: list[list[Value]]) -> None:
         """Write the epilogue of one tile."""
         for i in range(height):
             self._at_row(self.evaluator.code.add(row, i64(i)), column, live, tile[i])
 
+    def _fetching_next(self, row: Value, column: Value, live: list[int], values: list[Value]) -> None:
+        """The same, while the next tile's row is fetched.
+
+        Weights and moments that fill no small cache are far away, and the strides of a tile are none that a processor
+        foresees.
+        """
+        below = self.evaluator.code.add(row, i64(self.height))
+        for v, lanes in enumerate(live):
+            site = self._site(below, column, v, lanes)
+            for access in self._stored():
+                site.fetch(access)
+        self._at_row(row, column, live, values)
+
     def _at_row(self, row: Value, column: Value, live: list[int], values: list[Value]) -> None:
         """Write the epilogue of one row of a tile."""
         evaluator, group = self.evaluator, self.group
         code, root = evaluator.code, group.root
         assert root is not None
-        row = code.add(self.first_row, row)
         place = own_indices(root.type.shape, group.row_axes)
-        with evaluator.scope(AlongColumns(code, group.row_shape, row)):
+        with evaluator.scope(AlongColumns(code, group.row_shape, code.add(self.first_row, row))):
             for v, value in enumerate(values):
-                site = AlongColumns(code, group.row_shape, row, code.add(column, i64(v * LANES)), live[v])
+                site = self._site(row, column, v, live[v])
                 with evaluator.scope(site):
                     evaluator.give(root, place, value)
                     results = [evaluator.value(node, place) for node in group.stored]
-                    for node, result in zip(group.stored, results, strict=True):
-                        layout = evaluator.memory.layouts[id(node)]
-                        site.store(result, evaluator.access(layout, place, layout.strides, 0))
+                    for result, access in zip(results, self._stored(), strict=True):
+                        site.store(result, access)
+
+    def _site(self, row: Value, column: Value, vector: int, live: int) -> AlongColumns:
+        """Where a vector of a row of a tile lies."""
+        code = self.evaluator.code
+        first = code.add(column, i64(vector * LANES))
+        return AlongColumns(code, self.group.row_shape, code.add(self.first_row, row), first, live)
+
+    def _stored(self) -> list[Access]:
+        """Where a row's results lie, in the order of the group."""
+        assert self.group.root is not None
+        place = own_indices(self.group.root.type.shape, self.group.row_axes)
+        layouts = [self.evaluator.memory.layouts[id(node)] for node in self.group.stored]
+        return [self.evaluator.access(layout, place, layout.strides, 0) for layout in layouts]
 
 
 class _Turned:

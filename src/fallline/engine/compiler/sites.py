@@ -149,14 +149,22 @@ class AlongColumns(Site):
 
     def store(self, value: Value, access: Access) -> None:
         """Store the vector; the rest of a padded row is overwritten."""
-        code, step = self.code, access.strides.get(COLUMN, 0)
-        offset = code.add(self.row_offset(access), i64(access.constant))
-        pointer = code.at(access.pointer, offset)
-        if step == 0 or self.column is None:
+        code, pointer = self.code, self._place(access)
+        if access.strides.get(COLUMN, 0) == 0 or self.column is None:
             code.store(value if value.lanes == 1 else code.lane(value, 0), pointer)
-            return
-        pointer = code.at(pointer, code.times(self.column, step))
-        code.store(code.splat(value), pointer, LANES if access.padded else self.live)
+        else:
+            code.store(code.splat(value), pointer, LANES if access.padded else self.live)
+
+    def fetch(self, access: Access) -> None:
+        """Have what will be stored there, and is read before perhaps, brought near."""
+        self.code.call_void("llvm.prefetch.p0", [f"ptr {self._place(access)}", "i32 1", "i32 3", "i32 1"])
+
+    def _place(self, access: Access) -> str:
+        """The address of the first of the elements."""
+        code = self.code
+        pointer = code.at(access.pointer, code.add(self.row_offset(access), i64(access.constant)))
+        step = access.strides.get(COLUMN, 0)
+        return pointer if step == 0 or self.column is None else code.at(pointer, code.times(self.column, step))
 
 
 class AcrossRows(Site):
