@@ -7,15 +7,19 @@ from typing import Any
 
 import click
 
-ROWS = 64
+ROWS, ENTRIES = 64, 25
 
 
 @click.command(short_help="Check a model's gradients, and how many digits they keep.")
 @click.argument("model")
 @click.argument("data")
+@click.option(
+    "--entries", type=click.IntRange(min=1), default=ENTRIES, show_default=True,
+    help="Entries of each weight tensor that are compared with finite differences.",
+)  # fmt: skip
 @click.option("--no-header", is_flag=True, help="The first row of DATA is data.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON and nothing else.")
-def check(model: str, data: str, no_header: bool, as_json: bool) -> int:
+def check(model: str, data: str, entries: int, no_header: bool, as_json: bool) -> int:
     """Compare backpropagation with finite differences, and float32 with float64, for every weight tensor.
 
     MODEL is a model file or a run folder. Up to 64 rows of DATA are used; it must hold the target column. Exit code 1
@@ -32,7 +36,7 @@ def check(model: str, data: str, no_header: bool, as_json: bool) -> int:
     matrix = opened.encoder.transform(table)
     targets = opened.target.encode(table.column(opened.target.name), table.place)
     opened.outputs(table)  # refuses a model that gives no numbers
-    report = check_gradients(opened.network, matrix, targets, loss=opened.loss)
+    report = check_gradients(opened.network, matrix, targets, loss=opened.loss, entries=entries)
     if as_json:
         told = ("ok", "max_error", "tolerance", "loss", "float32_digits", "difference_digits")
         found = {"rows": len(table), **{name: getattr(report, name) for name in told}}
