@@ -39,13 +39,6 @@ def same(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> bool:
     return first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
 
 
-def test_a_bundled_set_knows_its_target(cli: Callable[..., Any]) -> None:
-    code, out, err = cli("train", "penguins", "--epochs", "1")
-    assert (code, err) == (0, "")
-    assert next(line for line in out.splitlines() if line.startswith("target")).split()[1] == "species:"
-    assert summary(cli("train", "penguins", "--target", "sex", "--epochs", "1", "--json"))["task"] == "classification"
-
-
 @pytest.mark.parametrize(
     ("name", "task", "rows"),
     [("penguins", "classification", 344), ("iris", "classification", 150), ("diabetes", "regression", 442)],

@@ -133,6 +133,10 @@ def test_the_target_is_guessed(columns: list[str], guess: str) -> None:
     assert repr(name) in reason
 
 
+def test_samples_know_their_target() -> None:
+    assert guess_target(load_sample("wine"))[0] == "cultivar"
+
+
 @pytest.mark.parametrize(
     ("values", "task", "reason"),
     [

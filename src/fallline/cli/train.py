@@ -89,7 +89,7 @@ def _require_fitting(data: str | None, resume: str | None, branch: Path | None, 
 
 @click.command(short_help="Train a network on a table.")
 @click.argument("data", required=False)
-@click.option("--target", help="The column to predict: a name, a number from 1, or last. Bundled data know theirs.")
+@click.option("--target", help="The column to predict: a name, a number from 1, or last.")
 @click.option("--task", type=click.Choice(["auto", "classification", "regression"]), default="auto", show_default=True)
 @click.option(
     "--validation", callback=_fraction_or_file, default="0.2", show_default=True,

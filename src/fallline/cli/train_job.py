@@ -211,10 +211,10 @@ class TrainJob:
     def _target(self, table: Table) -> str:
         if self.given["target"] is not None:
             return table.resolve_column(self.given["target"])
-        if table.default_target is not None:
-            return table.default_target
-        if table.layout is not None and table.layout.no_labels:
-            table.column(LABELS)  # says where the labels belong
+        if table.layout is not None and (table.default_target is not None or table.layout.no_labels):
+            name = table.default_target or LABELS
+            table.column(name)  # says where the labels belong
+            return name
         guess, reason = guess_target(table)
         columns = "\n".join(f"  {i:>3}  {name}" for i, name in enumerate(table.names[:60], start=1))
         more = f"\n       … and {len(table.names) - 60} more" if len(table.names) > 60 else ""

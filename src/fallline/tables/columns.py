@@ -97,6 +97,8 @@ def guess_target(table: Table) -> tuple[str, str]:
     """The column that is most likely to be predicted, and why: a suggestion, never a decision."""
     if not table.columns:
         raise DataError(f"{table.source} has no column.")
+    if table.default_target is not None:
+        return table.default_target, f"{table.default_target!r} is the target of this data set"
     lowered = {name.lower().strip(): name for name in reversed(table.names)}
     for wanted in _TARGET_NAMES:
         if wanted == "y" and {"x", "z"} <= lowered.keys():
