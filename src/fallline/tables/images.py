@@ -156,7 +156,8 @@ def plan_from_json(saved: Any) -> NetworkPlan:
 def describe_images(table: Table, target: str) -> list[ColumnInfo]:
     """The columns of a table of images but the target, all of them points; none for any other table."""
     names = [name for name in table.names if name != target]
-    if not are_points(table, names):
+    read = table.layout is not None and table.layout.form is not None
+    if not read and not are_points(table, names):
         return []
     columns = {name: as_bytes(table.column(name), name, table.place) for name in names}
     return [ColumnInfo(name, "pixel", 0, int(np.count_nonzero(np.bincount(v)))) for name, v in columns.items()]
