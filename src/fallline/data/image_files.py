@@ -126,8 +126,8 @@ def _refuse_nested(source: str, deeper: list[Path], mixed: bool) -> None:
     beside = f", and test on another one with --test {test}" if test is not None and test != first else ""
     found = "also in" if mixed else "only in"
     raise DataError(
-        f"{source} has images {found} folders of folders, such as {deeper[0]}; expected a folder for each class with the "
-        f"images in it. Give the folder that holds those of the classes, such as {first}{beside}."
+        f"{source} has images {found} folders of folders, such as {deeper[0]}; expected a folder for each class with "
+        f"the images in it. Give the folder that holds those of the classes, such as {first}{beside}."
     )
 
 

@@ -3,8 +3,9 @@
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,9 +25,9 @@ Result = TypeVar("Result")
 LONGEST = 32
 """Points of the longer side, at most, where no size is asked for: see docs/results/images.md."""
 COLOURED = 16
-"""By how much the channels of a point differ, at least, where it has a colour; compression makes smaller differences."""
+"""By how much the channels of a point differ, at least, where it has a colour; compression makes small differences."""
 FEW_POINTS, FEW_IMAGES = 0.01, 0.05
-"""Shares: an image with fewer coloured points counts as grey, and images of which fewer have colours are read as grey."""
+"""Shares: an image with fewer coloured points is grey, and images of which fewer have colours are read as grey."""
 FEW_BROKEN = 0.1
 """The share of unreadable files in a folder up to which they are left out."""
 
@@ -129,14 +130,15 @@ def _too_large() -> str:
     return f"it has more than {Image.MAX_IMAGE_PIXELS:,} points, Pillow's limit against files made to fill the memory"
 
 
-def _opened(path: Path) -> Any:
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     """An image whose points are not decoded yet."""
     from PIL import Image
 
-    image = Image.open(path)
-    if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > Image.MAX_IMAGE_PIXELS:
-        raise _Broken(_too_large())
-    return image
+    with path.open("rb") as file, Image.open(file) as image:
+        if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > Image.MAX_IMAGE_PIXELS:
+            raise _Broken(_too_large())
+        yield image
 
 
 def _upright_size(path: Path) -> Size:
@@ -186,7 +188,7 @@ def _usual_size(sizes: Sequence[Size]) -> Size:
 def _has_colours(images: Bytes) -> bool:
     few = FEW_POINTS * images[0, :, :, 0].size
     coloured = [np.count_nonzero(np.ptp(image, axis=2) >= COLOURED) > few for image in images]
-    return sum(coloured) >= FEW_IMAGES * len(images)
+    return bool(sum(coloured) >= FEW_IMAGES * len(images))
 
 
 def _grey(images: Bytes) -> Bytes:
@@ -202,7 +204,7 @@ def _judge(files: ImageFiles, broken: dict[int, str]) -> None:
         return
     row, why = next(iter(sorted(broken.items())))
     place = files.names[row] if files.named else f"{files.source}, file {files.names[row]}"
-    many = f" So are {len(broken) - 1:,} other files of {len(files.names):,}." if len(broken) > 1 else ""
+    many = f" Of {len(files.names):,} files, {len(broken):,} cannot be read." if len(broken) > 1 else ""
     raise DataError(f"{place} cannot be read as an image: {why}. Replace or remove it.{many}")
 
 

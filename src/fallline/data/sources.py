@@ -31,9 +31,7 @@ _SUPPORTED = (
 )
 
 
-def read_table(
-    source: Any, header: bool | None = None, images: ImageForm | tuple[int, int] | None = None
-) -> Table:
+def read_table(source: Any, header: bool | None = None, images: ImageForm | tuple[int, int] | None = None) -> Table:
     """A table from a file, a folder of images, a bundled set's name, arrays, a data frame, or a dictionary of columns.
 
     In delimited text the separator (comma, tab, semicolon, bar), the quotes, the encoding and the header are

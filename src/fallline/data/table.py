@@ -151,3 +151,7 @@ class Table:
         """The file that row `row` (from 0) is, where each row is one; else nothing."""
         files = () if self.layout is None else self.layout.files
         return files[self.row_number(row) - 1] if files else ""
+
+    def row_name(self, row: int) -> str:
+        """What row `row` (from 0) is called in a list: "row 1,234", or its file."""
+        return self.file(row) or f"row {self.row_number(row):,}"

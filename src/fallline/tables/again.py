@@ -7,11 +7,10 @@ from typing import Any
 
 from fallline.data.encoders import TableEncoder
 from fallline.data.image_files import find_images
-from fallline.data.image_form import ImageForm
 from fallline.data.sources import read_table
 from fallline.data.table import Table
 from fallline.data.targets import target_from_json
-from fallline.errors import DataError, RunFolderError
+from fallline.errors import ArgumentError, DataError, RunFolderError
 from fallline.tables.images import plan_from_json
 from fallline.tables.model import KEY, TableModel
 from fallline.tables.prepare import Prepared, TableOptions, prepare
@@ -114,7 +113,8 @@ def prepared_again(stored: StoredRun) -> tuple[Prepared, TableOptions]:
     data, given = given_of_run(stored)
     init = None if given["init_model"] is None else began_with(stored)
     table = read_given(data, given, init)
-    prepared = prepare(table, stored.made_by["target"], table_options(given, init, table))
+    options = table_options(given, init, table)
+    prepared = prepare(table, stored.made_by["target"], options)
     if prepared.encoder.to_json() != stored.model_extra[KEY]["encoder"]:
         raise DataError(
             f"{stored.call}: the data {data!r} are read or encoded otherwise than when the run {str(stored.path)!r} "

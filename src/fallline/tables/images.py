@@ -166,8 +166,11 @@ def describe_images(table: Table, target: str) -> list[ColumnInfo]:
 def row_shape(encoder: TableEncoder, table: Table) -> tuple[int, ...]:
     """The shape of a table's images; empty where its columns are not the points of images.
 
-    It is the array's that the table was read from; of other tables, n² points are read as an n × n image.
+    It is the form of images in files, or the array's that the table was read from; of other tables, n² points are
+    read as an n × n image.
     """
+    if encoder.images is not None:
+        return encoder.images.shape
     points = len(encoder.feature_names)
     if encoder.dtype != np.uint8:
         return ()

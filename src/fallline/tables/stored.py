@@ -37,7 +37,9 @@ def check_widths(encoder: TableEncoder, outputs: int, saved_plan: Any) -> None:
         saved_plan: the `NetworkPlan`.
     """
     if encoder.images is not None and encoder.images.points != encoder.dense_width:
-        raise ModelFileError(f"its images have {encoder.images.points} points, but its columns are {encoder.dense_width}")
+        raise ModelFileError(
+            f"its images have {encoder.images.points} points, but its columns are {encoder.dense_width}"
+        )
     categories = [count for count, _ in saved_plan.embedded]
     texts = [(count, slots) for count, _, slots in saved_plan.bags]
     found = (
