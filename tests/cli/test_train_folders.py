@@ -238,4 +238,4 @@ def test_sign_digits_are_read_and_learnt(cli: Cli) -> None:
     answer = cli("train", "sign_digits_64", "--hidden", "64", "--epochs", "12", "--image-size", "16", "--json")
     found = json.loads(answer.out)
     assert found["rows"] == 2062
-    assert found["score"] > 0.4
+    assert found["score"] > 0.6

@@ -59,9 +59,7 @@ def _one_source(data: tuple[str, ...]) -> str | list[str]:
 
     other = next((name for name in data if not is_image(Path(name))), None)
     if len(data) > 1 and other is not None:
-        raise DataError(
-            f"of several files all must be images, and {other} is none by its name; give one at a time"
-        )
+        raise DataError(f"of several files all must be images, and {other} is none by its name; give one at a time")
     return data[0] if len(data) == 1 else list(data)
 
 

@@ -18,7 +18,9 @@ from fallline.ops.tensor import Tensor, apply
 from fallline.tables.columns import ColumnInfo
 from fallline.tables.network import NetworkPlan, TableNetwork
 
-MOST_AXES = 3
+MOST_AXES, MOST_MOVES = 3, 16
+FLATTEST = 1e-3
+"""The variance that is added where images are standardised: of an even one, the noise is not blown up."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,13 @@ class ImagePlan(NetworkPlan):
 
     Attributes:
         shape: of an image, (height, width) or (height, width, channels); (points,) where it is not known.
+        moves: by how many points each is moved at most in training.
+        standardised: whether each is brought to one brightness and contrast.
     """
 
     shape: tuple[int, ...] = ()
+    moves: int = 1
+    standardised: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values for `from_json`."""
@@ -39,13 +45,17 @@ class ImagePlan(NetworkPlan):
             "outputs": self.outputs,
             "activation": self.activation,
             "dropout": self.dropout,
+            "moves": self.moves,
+            "standardised": self.standardised,
         }
 
     def describe(self) -> str:
         """The plan in one line."""
         hidden = " → ".join(map(str, self.hidden)) or "none"
-        moved = ", moved by up to one point in training" if len(self.shape) > 1 else ""
-        inputs = f"images of {' × '.join(map(str, self.shape))} points{moved}"
+        far = "one point" if self.moves == 1 else f"{self.moves} points"
+        moved = f", moved by up to {far} in training" if self.moves and len(self.shape) > 1 else ""
+        alike = ", each standardised" if self.standardised else ""
+        inputs = f"images of {' × '.join(map(str, self.shape))} points{alike}{moved}"
         return f"{inputs}; hidden {hidden}, {self.activation}, dropout {self.dropout:g}; {self.outputs} outputs"
 
     @property
@@ -60,18 +70,24 @@ class ImagePlan(NetworkPlan):
         try:
             shape, hidden = (tuple(int(size) for size in saved[name]) for name in ("shape", "hidden"))
             outputs, activation, dropout = int(saved["outputs"]), str(saved["activation"]), float(saved["dropout"])
+            moves, standardised = int(saved.get("moves", 1)), bool(saved.get("standardised", False))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ModelFileError(f"the network's plan in the file is damaged: {error}") from None
         if not 1 <= len(shape) <= MOST_AXES or min(shape) < 1:
             raise ModelFileError(f"the network's plan in the file is damaged: images of the shape {shape}")
-        return cls(prod(shape), (), hidden, outputs, activation, dropout, shape=shape)
+        if not 0 <= moves <= MOST_MOVES:
+            raise ModelFileError(f"the network's plan in the file is damaged: images moved by {moves} points")
+        return cls(
+            prod(shape), (), hidden, outputs, activation, dropout, shape=shape, moves=moves, standardised=standardised
+        )
 
 
 class ImageNetwork(nn.Module):
     """outputs = layers(x / 255), a multilayer perceptron, dropout after each hidden layer.
 
-    Where the images' shape is known, each is moved in training by −1, 0 or 1 points along both sides, the same
-    chance for all: what an image shows does not depend on it (Simard et al. 2003, "Best practices for convolutional
+    Where the plan says so, the points of each image are standardised: what a photograph shows depends on neither its
+    brightness nor its contrast. Where the images' shape is known, each is moved in training by a point or a few along
+    both sides: what it shows does not depend on that, either (Simard et al. 2003, "Best practices for convolutional
     neural networks applied to visual document analysis").
 
     Shapes: x (rows, points) of bytes → (rows, outputs).
@@ -80,7 +96,7 @@ class ImageNetwork(nn.Module):
     def __init__(self, plan: ImagePlan, seed: int = 0) -> None:
         super().__init__(seed)
         self.plan = plan
-        self.moved = Moved(plan.shape)
+        self.moved = Moved(plan.shape, plan.moves)
         layers: list[nn.Module] = []
         width = plan.dense
         for size in plan.hidden:
@@ -92,24 +108,33 @@ class ImageNetwork(nn.Module):
 
     def __call__(self, x: Tensor) -> Tensor:
         """Logits, or the standardised value."""
-        return self.layers(self.moved(x.astype("float32") * (1.0 / LARGEST)))
+        images = x.astype("float32") * (1.0 / LARGEST)
+        return self.layers(self.moved(standardised(images) if self.plan.standardised else images))
 
     def describe(self) -> str:
         """The plan in one line."""
         return self.plan.describe()
 
 
-class Moved(nn.Module):
-    """In training, each image moved by −1, 0 or 1 points along both sides; the points at the edge are repeated.
+def standardised(images: Tensor) -> Tensor:
+    """z = (x − mean) / √(variance + 0.001), both of the points of an image: (rows, points)."""
+    centred = images - f.mean(images, axis=1, keepdims=True)
+    return centred / f.sqrt(f.mean(centred * centred, axis=1, keepdims=True) + FLATTEST)  # type: ignore[no-any-return]
 
-    By how much is a function of (seed, layer, step, row), never of call order.
+
+class Moved(nn.Module):
+    """In training, each image moved along both sides by the sum of so many draws of −1, 0 or 1 points.
+
+    The points at the edge are repeated. By how much an image is moved is a function of (seed, layer, step, row), never
+    of call order.
 
     Args:
         shape: of an image, (height, width, …); with one axis nothing is moved.
+        times: how many draws.
     """
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.shape = shape
+    def __init__(self, shape: tuple[int, ...], times: int = 1) -> None:
+        self.shape, self.times = shape, times
 
     def __call__(self, x: Tensor) -> Tensor:
         """x (rows, points), moved."""
@@ -117,19 +142,21 @@ class Moved(nn.Module):
             return x
         stream, seed, step = random_stream(self)
         rows = x.shape[0]
-        chances = apply(
-            "random_uniform", seed, step, purpose="moved", stream=stream, shape=(rows, 2), dtype=x.dtype
-        )  # [0, 1)
         images = x.reshape(rows, *self.shape)
-        for axis in (axis for axis in (1, 2) if self.shape[axis - 1] > 1):  # along one point nothing can move
-            chance = chances[:, axis - 1].reshape(rows, *[1] * len(self.shape))
-            back, forth = _neighbours(images, axis)
-            images = f.where(chance < 1 / 3, back, f.where(chance < 2 / 3, forth, images))
+        for draw in range(self.times):
+            purpose = f"moved {draw + 1}" if draw else "moved"
+            chances = apply(
+                "random_uniform", seed, step, purpose=purpose, stream=stream, shape=(rows, 2), dtype=x.dtype
+            )  # [0, 1)
+            for axis in (axis for axis in (1, 2) if self.shape[axis - 1] > 1):  # along one point nothing can move
+                chance = chances[:, axis - 1].reshape(rows, *[1] * len(self.shape))
+                back, forth = _neighbours(images, axis)
+                images = f.where(chance < 1 / 3, back, f.where(chance < 2 / 3, forth, images))
         return images.reshape(rows, prod(self.shape))
 
     def describe(self) -> str:
         """The arguments as `repr` shows them."""
-        return f"{self.shape}"
+        return f"{self.shape}, times={self.times}"
 
 
 def _neighbours(images: Tensor, axis: int) -> tuple[Tensor, Tensor]:

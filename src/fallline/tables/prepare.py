@@ -177,7 +177,8 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     recipe = _recipe(usual, len(training), options, notices)
     outputs = len(codec.classes) if isinstance(codec, ClassTarget) else 1
     x = matrices["training"][0]
-    plan = image_plan(shape, outputs, recipe) if shape else network_plan(encoder, outputs, recipe, x)
+    in_files = encoder.images is not None
+    plan = image_plan(shape, outputs, recipe, in_files) if shape else network_plan(encoder, outputs, recipe, x)
     plan = plan if options.init is None else options.init.plan
     require_memory(plan)
     return Prepared(
