@@ -209,6 +209,15 @@ def test_folders_that_cannot_be_trained_on(quick: Cli, refused: Callable[..., st
     assert refused("predict", "run", "shapes/disc/99.png").startswith("shapes/disc/99.png is not there: did you mean")
 
 
+def test_points_are_neither_targets_nor_left_out(folder: Cli, refused: Callable[..., str]) -> None:
+    said = refused("train", "shapes", "--target", "column_3")
+    assert said == "images are told apart by 'class', their folders' names; leave --target away"
+    for option in ("--drop", "--weight-column", "--time-column"):
+        said = refused("train", "shapes", option, "column_3")
+        assert said.startswith("'column_3' is a point of images, and those are taken whole; --image-size takes fewer")
+    assert folder("train", "shapes", "--target", "class", *QUICK).code == 0
+
+
 def test_a_broken_file_is_named(quick: Cli, refused: Callable[..., str]) -> None:
     Path("shapes/disc/00.png").write_bytes(Path("shapes/disc/01.png").read_bytes()[:60])
     answer = quick("predict", "run", "shapes")

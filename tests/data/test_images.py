@@ -233,11 +233,11 @@ def test_a_hash_is_of_names_and_contents(classes: Path) -> None:
 
 
 def test_what_is_left_out_is_told(classes: Path) -> None:
-    (classes / "empty").mkdir()
+    (classes / "Empty").mkdir()
     (classes / ".hidden").write_text("x")
     (classes / "a" / "labels.csv").write_text("x")
     assert read_table(classes).notices == [
-        f"{classes}: the folder 'empty' holds no image, so there is no such class.",
+        f"{classes}: the folder 'Empty' holds no image, so there is no such class.",
         f"{classes}: 1 file is no image by its name and was left out, such as labels.csv.",
     ]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 import numpy as np
+from rich.text import Text
 
 from fallline.cli import show, train_text
 from fallline.cli.train_checks import require_new, require_step
@@ -115,7 +116,8 @@ class TrainJob:
         if self.again is None or self.branch is not None:
             require_new(self.folder, "--out" if self.branch is None else "--branch")
         init = self._init()
-        table = read_given(self.data, self.given, init)
+        with self.console.status(Text(f"reading {self.data}")):  # thousands of images take a while
+            table = read_given(self.data, self.given, init)
         target = self._target(table)
         options = table_options(self.given, init, table)
         for further in (options.test, options.validation):

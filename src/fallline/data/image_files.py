@@ -108,9 +108,9 @@ def _in_folder(folder: Path, source: str) -> ImageFiles | None:
 def _told(source: str, empty: list[str], others: list[Path]) -> list[str]:
     notices = []
     if empty:
-        folders = "The folder {} holds" if len(empty) == 1 else "The folders {} hold"
         named = ", ".join(map(repr, empty[:5])) + (", …" if len(empty) > 5 else "")
-        notices.append(f"{source}: {folders.format(named).lower()} no image, so there is no such class.")
+        hold = f"the folder {named} holds" if len(empty) == 1 else f"the folders {named} hold"
+        notices.append(f"{source}: {hold} no image, so there is no such class.")
     if others:
         count = "1 file is no image by its name and was" if len(others) == 1 else f"{len(others):,} files are no images"
         count += "" if len(others) == 1 else " by their names and were"

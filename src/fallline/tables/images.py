@@ -10,7 +10,7 @@ from fallline import nn
 from fallline.data.encoders import TableEncoder
 from fallline.data.pixels import LARGEST, are_points, as_bytes
 from fallline.data.table import Table
-from fallline.errors import ModelFileError
+from fallline.errors import ArgumentError, ModelFileError
 from fallline.nn.activations import by_name
 from fallline.nn.trace import random_stream
 from fallline.ops import functions as f
@@ -188,6 +188,26 @@ def describe_images(table: Table, target: str) -> list[ColumnInfo]:
         return []
     columns = {name: as_bytes(table.column(name), name, table.place) for name in names}
     return [ColumnInfo(name, "pixel", 0, int(np.count_nonzero(np.bincount(v)))) for name, v in columns.items()]
+
+
+def require_whole_images(table: Table, target: str, away: set[str]) -> None:
+    """Raise where the target of images in files is one of their points, or points are left out.
+
+    Args:
+        table: of which these are columns.
+        target: the one to predict.
+        away: those that are no inputs.
+    """
+    if table.layout is None or table.layout.form is None:
+        return
+    if target != table.layout.labels:
+        raise ArgumentError(
+            f"images are told apart by {table.layout.labels!r}, their folders' names; leave --target away"
+        )
+    if away:
+        raise ArgumentError(
+            f"{min(away)!r} is a point of images, and those are taken whole; --image-size takes fewer points of each"
+        )
 
 
 def row_shape(encoder: TableEncoder, table: Table) -> tuple[int, ...]:
