@@ -356,7 +356,7 @@ def test_sizes_as_text(text: str, size: tuple[int, int]) -> None:
     assert size_of(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "0x3", "3x", "-4", "2000x2", "1e3", "4x4x3"])
+@pytest.mark.parametrize("text", ["", "0x3", "3x", "-4", "257x2", "1e3", "4x4x3"])
 def test_wrong_sizes_as_text(text: str) -> None:
     with pytest.raises(ArgumentError, match="an image's size is width x height in points, such as 32x32"):
         size_of(text)

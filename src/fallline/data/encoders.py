@@ -62,8 +62,9 @@ class TableEncoder:
         fitted = list(encoders)
         self.images = images
         self._bags = [e for e in fitted if isinstance(e, TextEncoder) and e.slots]
-        self.encoders = [encoder for encoder in fitted if encoder.features or encoder in self._bags]
-        self.dropped = [encoder.name for encoder in fitted if encoder not in self.encoders]
+        used = [bool(encoder.features) or encoder in self._bags for encoder in fitted]
+        self.encoders = [encoder for encoder, kept in zip(fitted, used, strict=True) if kept]
+        self.dropped = [encoder.name for encoder, kept in zip(fitted, used, strict=True) if not kept]
         self.notices = list(notices)
         self._dense = [e for e in self.encoders if not (isinstance(e, CategoryEncoder) and e.embedded)]
         self._coded = [e for e in self.encoders if isinstance(e, CategoryEncoder) and e.embedded]

@@ -93,7 +93,8 @@ def _in_folder(folder: Path, source: str) -> ImageFiles | None:
             "or all of them into one folder."
         )
     paths = here or [path for found in by_class.values() for path in found]
-    others = [path for path in [*files, *(p for found, _ in inside.values() for p in found)] if path not in set(paths)]
+    listed = files if here else [*files, *(path for found, _ in inside.values() for path in found)]
+    others = [path for path in listed if not is_image(path)]
     empty = [] if here else [name for name, found in by_class.items() if not found]
     named = sorted((path.relative_to(folder).as_posix(), path) for path in paths)
     return ImageFiles(

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from fallline.errors import ArgumentError
 
-LARGEST_SIDE = 1024
+LARGEST_SIDE = 256
 """Points of a side that can be asked for."""
 
 
