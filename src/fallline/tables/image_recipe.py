@@ -9,8 +9,8 @@ from math import prod
 from fallline.tables.images import ImagePlan
 from fallline.tables.recipe import Recipe, default_recipe
 
-MOVES_IN_FILES = 3
-"""How many draws of −1, 0 or 1 points move an image that was read from a file: see docs/decisions/0017-images.md."""
+MOVES_IN_FILES = 2
+"""By how many points an image that was read from a file is moved at most: see docs/decisions/0017-images.md."""
 
 
 def image_recipe(rows: int) -> Recipe:

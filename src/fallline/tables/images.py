@@ -123,18 +123,18 @@ def standardised(images: Tensor) -> Tensor:
 
 
 class Moved(nn.Module):
-    """In training, each image moved along both sides by the sum of so many draws of −1, 0 or 1 points.
+    """In training, each image moved by up to so many points along both sides, the same chance for all ways.
 
     The points at the edge are repeated. By how much an image is moved is a function of (seed, layer, step, row), never
     of call order.
 
     Args:
         shape: of an image, (height, width, …); with one axis nothing is moved.
-        times: how many draws.
+        most: points.
     """
 
-    def __init__(self, shape: tuple[int, ...], times: int = 1) -> None:
-        self.shape, self.times = shape, times
+    def __init__(self, shape: tuple[int, ...], most: int = 1) -> None:
+        self.shape, self.most = shape, most
 
     def __call__(self, x: Tensor) -> Tensor:
         """x (rows, points), moved."""
@@ -142,31 +142,31 @@ class Moved(nn.Module):
             return x
         stream, seed, step = random_stream(self)
         rows = x.shape[0]
+        chances = apply(
+            "random_uniform", seed, step, purpose="moved", stream=stream, shape=(rows, 2), dtype=x.dtype
+        )  # [0, 1)
         images = x.reshape(rows, *self.shape)
-        for draw in range(self.times):
-            purpose = f"moved {draw + 1}" if draw else "moved"
-            chances = apply(
-                "random_uniform", seed, step, purpose=purpose, stream=stream, shape=(rows, 2), dtype=x.dtype
-            )  # [0, 1)
-            for axis in (axis for axis in (1, 2) if self.shape[axis - 1] > 1):  # along one point nothing can move
-                chance = chances[:, axis - 1].reshape(rows, *[1] * len(self.shape))
-                back, forth = _neighbours(images, axis)
-                images = f.where(chance < 1 / 3, back, f.where(chance < 2 / 3, forth, images))
+        for axis in (axis for axis in (1, 2) if self.shape[axis - 1] > 1):  # along one point nothing can move
+            chance = chances[:, axis - 1].reshape(rows, *[1] * len(self.shape))
+            most = min(self.most, self.shape[axis - 1] - 1)
+            ways = [way for points in range(1, most + 1) for way in _neighbours(images, axis, points)]
+            for number, way in reversed(list(enumerate(ways, start=1))):
+                images = f.where(chance < number / (len(ways) + 1), way, images)
         return images.reshape(rows, prod(self.shape))
 
     def describe(self) -> str:
         """The arguments as `repr` shows them."""
-        return f"{self.shape}, times={self.times}"
+        return f"{self.shape}, most={self.most}"
 
 
-def _neighbours(images: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """Images moved by one point back and forth along an axis: (rows, height, width, …) each."""
+def _neighbours(images: Tensor, axis: int, points: int) -> tuple[Tensor, Tensor]:
+    """Images moved by so many points back and forth along an axis: (rows, height, width, …) each."""
 
     def part(*ends: int | None) -> Tensor:
         return images[(slice(None),) * axis + (slice(*ends),)]
 
-    back = f.concatenate([part(1, None), part(-1, None)], axis=axis)
-    return back, f.concatenate([part(0, 1), part(0, -1)], axis=axis)
+    back = f.concatenate([part(points, None), *[part(-1, None)] * points], axis=axis)
+    return back, f.concatenate([*[part(0, 1)] * points, part(0, -points)], axis=axis)
 
 
 def network_of(plan: NetworkPlan, seed: int = 0) -> nn.Module:
