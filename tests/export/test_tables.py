@@ -215,3 +215,16 @@ def test_a_real_table(name: str, shared_data: Callable[[str], Path], tmp_path: P
     else:
         np.testing.assert_allclose(found["probabilities"], model.predict_proba(table), rtol=1e-5, atol=1e-6)
     assert done.difference <= 1e-5
+
+
+def test_images_in_files_are_decoded_for_the_file(tmp_path: Path, run_file: Run) -> None:
+    image = pytest.importorskip("PIL.Image", reason="images are decoded by Pillow: pip install 'fallline[images]'")
+    for name, low in (("bright", 150), ("dark", 0)):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for k in range(20):
+            points = np.random.default_rng(k).integers(low, low + 100, (9, 8), dtype=np.uint8)
+            image.fromarray(points).save(tmp_path / "set" / name / f"{k:02}.png")
+    model = model_of("class", fl.read_table(tmp_path / "set"))
+    fl.export_onnx(model, tmp_path / "model.onnx", sample=tmp_path / "set" / "dark")
+    found = run_file(tmp_path / "model.onnx", onnx_inputs(model, tmp_path / "set"))
+    np.testing.assert_allclose(found["probabilities"], model.predict_proba(tmp_path / "set"), rtol=1e-5)

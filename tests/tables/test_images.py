@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import fallline as fl
+from fallline.data.encoders import TableEncoder
+from fallline.data.image_form import ImageForm
 from fallline.data.sources import read_table
 from fallline.errors import ModelFileError
 from fallline.nn.losses import get
@@ -14,6 +16,7 @@ from fallline.tables.image_recipe import image_recipe
 from fallline.tables.images import ImageNetwork, ImagePlan, Moved, plan_from_json
 from fallline.tables.network import NetworkPlan
 from fallline.tables.prepare import TableOptions, prepare
+from fallline.tables.stored import check_table, check_widths
 from fallline.tables.train import train_table
 from fallline.training.step import OUTPUTS, StepProgram, check_rows
 
@@ -54,17 +57,17 @@ def test_grades_are_no_images() -> None:
 class Shown(fl.nn.Module):
     """Gives an image, moved, and has a weight to learn."""
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...], most: int) -> None:
         super().__init__(0)
-        self.moved = Moved(shape)
+        self.moved = Moved(shape, most)
         self.one = fl.nn.Parameter((1,), "ones")
 
     def __call__(self, x: Any) -> Any:
         return self.moved(x.astype("float32")) * self.one
 
 
-def shown(x: np.ndarray, shape: tuple[int, ...], training: bool, engine: str = "compiled") -> np.ndarray:
-    net = Shown(shape)
+def shown(x: np.ndarray, shape: tuple[int, ...], training: bool, engine: str = "compiled", most: int = 1) -> np.ndarray:
+    net = Shown(shape, most)
     rows = check_rows(net, x, x.astype(np.float32), get("mse"), None, "float32", "test")
     program = StepProgram(net, rows, get("mse"), training=training, backward=False, engine=engine)
     given = program.inputs(rows, net.parameters(), 1.0, 3, 5)
@@ -95,6 +98,31 @@ def test_images_are_moved_by_at_most_one_point_and_edges_repeated(shape: tuple[i
     else:  # of one row, up and down are the same
         assert len(seen) == 9
         assert min(seen.values()) > 200
+
+
+def test_images_are_moved_further_with_the_same_chance_for_all_ways() -> None:
+    x = np.repeat(images(1, (12, 12)), 2000, axis=0)
+    found = shown(x.reshape(len(x), -1), (12, 12), training=True, most=2).reshape(x.shape)
+    counts = np.zeros((5, 5))
+    for down in range(-2, 3):
+        for right in range(-2, 3):
+            seen = found[:, 3 + down : 9 + down, 3 + right : 9 + right]
+            counts[down + 2, right + 2] = (seen == x[0, 3:9, 3:9]).all(axis=(1, 2)).sum()
+    assert counts.sum() == len(x)
+    assert ((counts - 80) ** 2 / 80).sum() < 51  # χ² of 24 degrees: 0.1 % lie above 51
+
+
+def test_images_are_standardised() -> None:
+    x = images(5).reshape(5, -1)
+    x[1] = 77
+    plan = ImagePlan(72, (), (), 72, shape=(8, 9), standardised=True)
+    net = ImageNetwork(plan)
+    net.load_parameters({"layers.0.weight": np.eye(72), "layers.0.bias": np.zeros(72)})
+    z = x / 255.0
+    z = (z - z.mean(axis=1, keepdims=True)) / np.sqrt(z.var(axis=1, keepdims=True) + 1e-3)
+    np.testing.assert_allclose(net.predict(x), z, atol=2e-5)
+    assert "each standardised" in plan.describe()
+    assert plan_from_json(plan.to_json()) == plan
 
 
 def test_a_network_of_unknown_shape_moves_nothing() -> None:
@@ -132,3 +160,28 @@ def test_a_stored_model_predicts_and_trains_on(tmp_path: Any) -> None:
 def test_few_images_are_seen_more_often(rows: int, batch: int, epochs: int) -> None:
     recipe = image_recipe(rows)
     assert (recipe.batch_size, recipe.epochs) == (batch, epochs)
+
+
+def stored(saved: Any) -> Any:
+    """The encoder that a file with this form of images would give."""
+    columns = [{"kind": "pixel", "name": f"column_{k}"} for k in range(1, 65)]
+    target = {"task": "classification", "name": "class", "classes": ["a", "b"]}
+    check_table({"encoder": {"columns": columns, "images": saved}, "target": target, "plan": {}, "about": {}})
+    encoder = TableEncoder.from_json({"columns": columns, "images": saved})
+    check_widths(encoder, 2, ImagePlan(64, (), (), 2, shape=(8, 8)))
+    return encoder
+
+
+@pytest.mark.parametrize("saved", [None, [], [8, 8], [8, 8, 2], [0, 8, 1], [8.0, 8, 1], "8x8", [9, 8, 1], [8, 8, 3]])
+def test_a_damaged_form_of_images_is_refused(saved: Any) -> None:
+    with pytest.raises(
+        ModelFileError, match=r"the encoder has 'images' .*, which cannot be|its images have \d+ points"
+    ):
+        stored(saved)
+
+
+def test_the_form_of_images_is_stored() -> None:
+    encoder = stored([8, 8, 1])
+    assert encoder.images == ImageForm(8, 8, 1)
+    assert encoder.to_json()["images"] == [8, 8, 1]
+    assert "images" not in prepared(images()).encoder.to_json()

@@ -26,12 +26,11 @@ def check(model: str, data: str, entries: int, no_header: bool, as_json: bool) -
     where backpropagation and finite differences disagree.
     """
     from fallline.cli.predict import open_model
-    from fallline.data.sources import read_table
     from fallline.data.targets import drop_missing_targets
     from fallline.training.gradient_check import check_gradients
 
     opened = open_model(model)
-    table = drop_missing_targets(read_table(data, False if no_header else None), opened.target.name)
+    table = drop_missing_targets(opened.read(data, False if no_header else None), opened.target.name)
     table = table.select(list(range(min(len(table), ROWS))))
     matrix = opened.encoder.transform(table)
     targets = opened.target.encode(table.column(opened.target.name), table.place)

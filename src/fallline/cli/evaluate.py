@@ -15,11 +15,10 @@ def evaluate(model: str, data: str, no_header: bool, as_json: bool) -> int:
     """Score MODEL (a model file or a run folder) on DATA, which must hold the target column."""
     from fallline.cli import show
     from fallline.cli.predict import open_model
-    from fallline.data.sources import read_table
     from fallline.data.targets import drop_missing_targets
 
     opened = open_model(model)
-    table = drop_missing_targets(read_table(data, False if no_header else None), opened.target.name)
+    table = drop_missing_targets(opened.read(data, False if no_header else None), opened.target.name)
     notices: list[str] = [*table.notices]
     outputs = opened.outputs(table, notices)
     scores: dict[str, float] = opened.score(outputs, table, notices)

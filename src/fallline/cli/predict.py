@@ -12,25 +12,28 @@ from numpy.typing import NDArray
 
 @click.command(short_help="Predict with a model.")
 @click.argument("model")
-@click.argument("data")
+@click.argument("data", nargs=-1, required=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Write to this file (CSV, or Parquet by its ending).")
 @click.option("--proba", is_flag=True, help="Add the probability of each class.")
 @click.option("--no-header", is_flag=True, help="The first row of DATA is data.")
-def predict(model: str, data: str, out: Path | None, proba: bool, no_header: bool) -> int:
+def predict(model: str, data: tuple[str, ...], out: Path | None, proba: bool, no_header: bool) -> int:
     """Predict each row of DATA with MODEL (a model file or a run folder).
 
     Writes a column `prediction`, and with --proba one column `probability_CLASS` per class; to standard
-    output without --out.
+    output without --out. Of images, DATA is a folder, or one file or more; a column `file` names them.
     """
-    from fallline.data.sources import read_table
+    import numpy as np
+
     from fallline.training.metrics import probabilities
 
     opened = open_model(model)
     classes = opened.classes if proba else []  # says so where the model has none
     notices: list[str] = []
-    table = read_table(data, False if no_header else None)
+    table = opened.read(_one_source(data), False if no_header else None)
     outputs = opened.outputs(table, notices)
-    columns: dict[str, NDArray[Any]] = {"prediction": opened.decode(outputs)}
+    files = [table.file(row) for row in range(len(table))]
+    columns: dict[str, NDArray[Any]] = {"file": np.asarray(files, dtype=object)} if any(files) else {}
+    columns["prediction"] = opened.decode(outputs)
     if proba:
         chances = probabilities(outputs)
         columns |= {f"probability_{label}": chances[:, i] for i, label in enumerate(classes)}
@@ -43,6 +46,21 @@ def predict(model: str, data: str, out: Path | None, proba: bool, no_header: boo
         write_columns(columns, out)
         click.echo(f"{len(outputs):,} predictions written to {out}", err=True)
     return 0
+
+
+def _one_source(data: tuple[str, ...]) -> str | list[str]:
+    """A source, or several files of images.
+
+    Raises:
+        DataError: there are several, and not all are images.
+    """
+    from fallline.data.image_files import is_image
+    from fallline.errors import DataError
+
+    other = next((name for name in data if not is_image(Path(name))), None)
+    if len(data) > 1 and other is not None:
+        raise DataError(f"of several files all must be images, and {other} is none by its name; give one at a time")
+    return data[0] if len(data) == 1 else list(data)
 
 
 def model_path(text: str) -> Path:

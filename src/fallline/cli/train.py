@@ -42,6 +42,12 @@ def _rate(context: Any, parameter: Any, text: str | None) -> float | str | None:
         raise click.BadParameter(f"need a number such as 0.001, or auto; found {text!r}") from None
 
 
+def _size(context: Any, parameter: Any, text: str | None) -> tuple[int, int] | None:
+    from fallline.data.image_form import size_of
+
+    return None if text is None else size_of(text)
+
+
 def _fraction_or_file(context: Any, parameter: Any, text: str) -> float | str:
     try:
         share = float(text)
@@ -97,6 +103,9 @@ def _require_fitting(data: str | None, resume: str | None, branch: Path | None, 
 )  # fmt: skip
 @click.option("--test", "test_file", help="A file to score on; without it 20 % of the rows are set aside.")
 @click.option("--no-header", is_flag=True, help="The first row is data; columns are column_1, column_2, …")
+@click.option(
+    "--image-size", callback=_size, metavar="WxH", help="Points that images in files are resized to, such as 48x48."
+)
 @click.option("--drop", multiple=True, metavar="COLUMN", help="Leave a column out; may be given several times.")
 @click.option("--hidden", callback=_numbers, help="Widths of the hidden layers, such as 256,256; none for none.")
 @click.option("--activation", help="relu, leaky_relu, tanh, sigmoid, gelu, silu, selu, mish, softplus or identity.")
@@ -142,8 +151,8 @@ def train(data: str | None, resume: str | None, branch: Path | None, step: int |
 
     Ctrl-C ends the training with a checkpoint; --resume goes on from there, with the same result.
 
-    DATA is a CSV, TSV, JSON lines, Parquet or Arrow file (also .gz), .npz or idx arrays, or the name of a
-    bundled set: digits, iris, wine, breast_cancer, diabetes, penguins.
+    DATA is a CSV, TSV, JSON lines, Parquet or Arrow file (also .gz), .npz or idx arrays, a folder with a folder of
+    images for each class, or the name of a bundled set: digits, iris, wine, breast_cancer, diabetes, penguins.
     """
     _require_fitting(data, resume, branch, step)
     if given["threads"] is not None and "numpy" not in sys.modules:  # NumPy's BLAS reads it when it is loaded

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 import numpy as np
+from rich.text import Text
 
 from fallline.cli import show, train_text
 from fallline.cli.train_checks import require_new, require_step
-from fallline.data.sources import read_table
-from fallline.data.table import LABELS, Table
+from fallline.data.table import Table
 from fallline.errors import ArgumentError, CompileError
-from fallline.tables.again import began_with, given_of_run, header_of, table_options, to_store
+from fallline.tables.again import began_with, given_of_run, read_given, table_options, to_store
 from fallline.tables.columns import guess_target
 from fallline.tables.model import TableModel, load
 from fallline.tables.prepare import Prepared, TableOptions, prepare
@@ -115,9 +115,11 @@ class TrainJob:
     def _run(self) -> TableRun:
         if self.again is None or self.branch is not None:
             require_new(self.folder, "--out" if self.branch is None else "--branch")
-        table = read_table(self.data, header_of(self.given))
+        init = self._init()
+        with self.console.status(Text(f"reading {self.data}")):  # thousands of images take a while
+            table = read_given(self.data, self.given, init)
         target = self._target(table)
-        options = table_options(self.given, self._init())
+        options = table_options(self.given, init, table)
         for further in (options.test, options.validation):
             if isinstance(further, Table) and further.layout is not None and further.layout.no_labels:
                 further.column(target)  # says where the labels belong
@@ -212,7 +214,7 @@ class TrainJob:
         if self.given["target"] is not None:
             return table.resolve_column(self.given["target"])
         if table.layout is not None and (table.default_target is not None or table.layout.no_labels):
-            name = table.default_target or LABELS
+            name = table.default_target or table.layout.labels
             table.column(name)  # says where the labels belong
             return name
         guess, reason = guess_target(table)
@@ -367,6 +369,8 @@ def _words(data: str, given: Mapping[str, Any]) -> list[str]:
             words += [part for name in value for part in (option, name)]
         elif key == "hidden":
             words += [option, ",".join(map(str, value)) or "none"]
+        elif key == "image_size":
+            words += [option, "x".join(map(str, value))]
         elif (key, value) not in USUAL:
             words += [option, str(value)]
     return words

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fallline.cli import show
+from fallline.data.image_files import find_images
 from fallline.data.spelling import is_missing
 from fallline.data.table import Table
 from fallline.data.targets import ClassTarget
@@ -30,7 +31,7 @@ def data_lines(table: Table, prepared: Prepared, test_file: bool) -> Lines:
     told = [info.reason for info in prepared.infos if not info.used]
     told += [info.reason for info in prepared.infos if info.used and info.reason]
     lines = [
-        ("data", f"{table.source}: {show.count(len(table), 'row')}, {show.count(len(table.names), 'column')}"),
+        ("data", f"{table.source}: {_amount(table)}"),
         ("target", f"{prepared.target}: {describe_target(prepared)}"),
         ("task", f"{prepared.task} ({prepared.task_reason})"),
         ("inputs", kinds(prepared)),
@@ -42,6 +43,13 @@ def data_lines(table: Table, prepared: Prepared, test_file: bool) -> Lines:
     counted = ", ".join(f"{parts[name]:,} {name}" for name in ("training", "validation", "test") if name in parts)
     lines.append(("rows", f"{counted} ({how})"))
     return lines + _shortened("note", prepared.notices, "note")
+
+
+def _amount(table: Table) -> str:
+    form = None if table.layout is None else table.layout.form
+    if form is not None:
+        return f"{show.count(len(table), 'image')}, read as {form}; the target is the name of each one's folder"
+    return f"{show.count(len(table), 'row')}, {show.count(len(table.names), 'column')}"
 
 
 def network_lines(prepared: Prepared, planned: Plan | None, done: int = 0) -> Lines:
@@ -116,9 +124,15 @@ def _predicted(prepared: Prepared, planned: Plan, epochs: int) -> str:
 def report_commands(again: str, data: str, given: Mapping[str, Any], folder: Path, interrupted: bool) -> dict[str, str]:
     """What can be done with a run → the command line that does it, for its report."""
     model = str(folder / "model.safetensors")
+    images = find_images(data) is not None
+    others = (
+        "on these images, or on other files or folders of them"
+        if images
+        else ("on this file or another one with the same columns")
+    )
     lines = {"Go on where it was interrupted": show.command("train", "--resume", folder)} if interrupted else {}
     return lines | {
-        "Predict with it, on this file or another one with the same columns": show.command(
+        f"Predict with it, {others}": show.command(
             "predict", model, data, *(["--no-header"] if given["no_header"] else [])
         ),
         "Train the same network again": again,
@@ -144,9 +158,9 @@ def kinds(prepared: Prepared) -> str:
     texts = []
     for kind, names in counted.items():
         if names:
-            shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+            shown = f" ({', '.join(names[:8])}{', …' if len(names) > 8 else ''})" if kind != "pixel" else ""
             plural = {"category": "categories", "pixel": "points of an image"}.get(kind, f"{named[kind]}s")
-            texts.append(f"{show.count(len(names), named[kind], plural)} ({shown})")
+            texts.append(f"{show.count(len(names), named[kind], plural)}{shown}")
     return "; ".join(texts)
 
 

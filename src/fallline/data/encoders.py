@@ -12,6 +12,7 @@ from fallline.data.column_encoders import (
     DateEncoder,
     NumberEncoder,
 )
+from fallline.data.image_form import ImageForm
 from fallline.data.pixels import PixelEncoder
 from fallline.data.table import Table
 from fallline.data.text_encoder import TextEncoder
@@ -50,15 +51,20 @@ class TableEncoder:
         dtype: of the matrix.
         bags: (column, n-grams, slots) of each text with n-grams, in order.
         source_columns: the table columns that are used, in the order of training.
+        images: the form of images that were read from files, where the columns are their points.
         dropped: columns without variance on the training rows, of which nothing is used.
         notices: what fitting noticed, such as infinite values.
     """
 
-    def __init__(self, encoders: Iterable[ColumnEncoder], notices: Iterable[str] = ()) -> None:
+    def __init__(
+        self, encoders: Iterable[ColumnEncoder], notices: Iterable[str] = (), images: ImageForm | None = None
+    ) -> None:
         fitted = list(encoders)
+        self.images = images
         self._bags = [e for e in fitted if isinstance(e, TextEncoder) and e.slots]
-        self.encoders = [encoder for encoder in fitted if encoder.features or encoder in self._bags]
-        self.dropped = [encoder.name for encoder in fitted if encoder not in self.encoders]
+        used = [bool(encoder.features) or encoder in self._bags for encoder in fitted]
+        self.encoders = [encoder for encoder, kept in zip(fitted, used, strict=True) if kept]
+        self.dropped = [encoder.name for encoder, kept in zip(fitted, used, strict=True) if not kept]
         self.notices = list(notices)
         self._dense = [e for e in self.encoders if not (isinstance(e, CategoryEncoder) and e.embedded)]
         self._coded = [e for e in self.encoders if isinstance(e, CategoryEncoder) and e.embedded]
@@ -90,7 +96,7 @@ class TableEncoder:
                 fitted.append(DateEncoder.fit(values, info.name, table.place, notices, info.date_format))
             elif info.kind in _ENCODERS:
                 fitted.append(_ENCODERS[info.kind].fit(values, info.name, table.place, notices))
-        encoder = cls(fitted, notices)
+        encoder = cls(fitted, notices, None if table.layout is None else table.layout.form)
         if not encoder.feature_names:
             raise DataError(
                 f"{table.source}: no column is left to learn from: all are dropped or have one value only in the "
@@ -139,16 +145,22 @@ class TableEncoder:
     def to_json(self) -> dict[str, Any]:
         """What `from_json` needs, of plain JSON values; `json.dumps` keeps every bit of the floats."""
         columns = [{"kind": encoder.kind, **encoder.to_json()} for encoder in self.encoders]
-        return {"columns": columns}
+        return {"columns": columns, **({} if self.images is None else {"images": self.images.to_json()})}
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
         """The encoder that `to_json` described."""
         columns = [dict(column) for column in saved["columns"]]
-        return cls(_ENCODERS[column.pop("kind")].from_json(column) for column in columns)
+        images = ImageForm.from_json(saved["images"]) if "images" in saved else None
+        return cls((_ENCODERS[column.pop("kind")].from_json(column) for column in columns), images=images)
 
     def _require_columns(self, table: Table) -> None:
         missing = [name for name in self.source_columns if name not in table]
+        form = None if table.layout is None else table.layout.form
+        if form is not None and form != self.images:
+            raise DataError(f"{table.source} holds images, read as {form}; the model takes {self._taken()}.")
+        if missing and self.images is not None:
+            raise DataError(f"{table.source} holds no images in files; the model takes {self._taken()}.")
         if missing:
             shown = ", ".join(repr(name) for name in missing[:10]) + (", …" if len(missing) > 10 else "")
             unused = [name for name in table.names if name not in self.source_columns]
@@ -156,3 +168,10 @@ class TableEncoder:
             raise DataError(
                 f"{table.source} lacks {columns} {shown} of training: {nearest(missing[0], unused or table.names)}"
             )
+
+    def _taken(self) -> str:
+        """What the model takes, for those who give something else."""
+        if self.images is not None:
+            return f"images of {self.images}: give a folder or files of them by name, and they are brought to that"
+        names = ", ".join(map(repr, self.source_columns[:5])) + (", …" if len(self.source_columns) > 5 else "")
+        return f"a table with the columns {names}"

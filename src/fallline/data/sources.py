@@ -11,6 +11,8 @@ import numpy as np
 
 from fallline.data.arrays import column_from_array, is_idx, read_array_file, table_from_array
 from fallline.data.frames import is_frame, table_from_frame
+from fallline.data.image_files import find_images
+from fallline.data.image_form import ImageForm
 from fallline.data.objects import column_from_values
 from fallline.data.samples import load_sample, sample_names
 from fallline.data.table import Table
@@ -25,12 +27,12 @@ NUMPY = (".npz", ".npy")
 _SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 _SUPPORTED = (
     "CSV or TSV (.csv, .tsv, .txt), JSON lines (.jsonl, .ndjson, .json), Parquet (.parquet), Arrow (.arrow, "
-    ".feather), .gz of any of these, NumPy (.npz, .npy) and idx"
+    ".feather), .gz of any of these, NumPy (.npz, .npy), idx, and images (.png, .jpg …)"
 )
 
 
-def read_table(source: Any, header: bool | None = None) -> Table:
-    """A table from a file, a bundled set's name, arrays, a data frame, or a dictionary of columns.
+def read_table(source: Any, header: bool | None = None, images: ImageForm | tuple[int, int] | None = None) -> Table:
+    """A table from a file, a folder of images, a bundled set's name, arrays, a data frame, or a dictionary of columns.
 
     In delimited text the separator (comma, tab, semicolon, bar), the quotes, the encoding and the header are
     recognised; a column becomes numbers where every cell that is not missing is one. Missing are empty cells and
@@ -38,8 +40,10 @@ def read_table(source: Any, header: bool | None = None) -> Table:
 
     Args:
         source: a path (its ending tells the kind), the name of a bundled set, a NumPy array (rows, columns), a pandas,
-            polars or pyarrow table, a mapping from names to sequences, a list of mappings, or a Table.
+            polars or pyarrow table, a mapping from names to sequences, a list of mappings, or a Table; of images also a
+            folder, with a folder in it for each class or not, a pattern such as new/*.png, or a list of paths.
         header: for delimited text, whether the first row names the columns; None finds out.
+        images: the size (width, height), or the form, that images are brought to; None finds out: see `read_images`.
 
     Raises:
         DataError: the file or its content is not usable; the message names file, line and column.
@@ -49,6 +53,10 @@ def read_table(source: Any, header: bool | None = None) -> Table:
         return source
     if isinstance(source, str) and source in sample_names() and not Path(source).is_file():
         return load_sample(source)
+    if (files := find_images(source)) is not None:
+        from fallline.data.images import read_images
+
+        return read_images(files, images)
     if isinstance(source, (str, os.PathLike)):
         return _read_file(Path(source), str(source), header)
     if isinstance(source, np.ndarray):

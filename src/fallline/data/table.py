@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fallline.data.image_form import ImageForm
 from fallline.errors import DataError, nearest
 
 Column = NDArray[Any]
 LABELS = "y"
 """The column of the targets where a table is made of an array and its targets."""
+CLASS = "class"
+"""The column of the targets where a table is made of folders of images, one for each class."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +24,16 @@ class Layout:
     Attributes:
         shape: of a row, such as (28, 28).
         no_labels: where labels were looked for in vain, as a sentence; empty where there are some, or need not be.
+        labels: the column that they would be in.
+        form: of images that were read from files.
+        files: of each row in the source, where each is a file.
     """
 
     shape: tuple[int, ...]
     no_labels: str = ""
+    labels: str = LABELS
+    form: ImageForm | None = None
+    files: tuple[str, ...] = ()
 
 
 class Table:
@@ -87,7 +96,7 @@ class Table:
             DataError: no column has that name; the message gives the nearest.
         """
         if name not in self.columns:
-            known = "" if self.layout is None or name != LABELS else self.layout.no_labels
+            known = "" if self.layout is None or name != self.layout.labels else self.layout.no_labels
             raise DataError(f"{self.source} has no column {name!r}: {known or nearest(name, self.columns)}")
         return self.columns[name]
 
@@ -128,10 +137,21 @@ class Table:
         return Table(columns, self.source, self.notices, self.lines, target, self.numbers, self.layout)
 
     def place(self, row: int) -> str:
-        """Where row `row` (from 0) is, for a message: "cars.csv, row 3 (line 4)"."""
+        """Where row `row` (from 0) is, for a message: "cars.csv, row 3 (line 4)", or "photos, file cat/3.png"."""
+        if file := self.file(row):
+            return self.source if file == self.source else f"{self.source}, file {file}"
         known = "" if self.lines is None else f" (line {int(self.lines[row])})"
         return f"{self.source}, row {self.row_number(row)}{known}"
 
     def row_number(self, row: int) -> int:
         """The number, from 1, that row `row` (from 0) has in the source."""
         return 1 + (row if self.numbers is None else int(self.numbers[row]))
+
+    def file(self, row: int) -> str:
+        """The file that row `row` (from 0) is, where each row is one; else nothing."""
+        files = () if self.layout is None else self.layout.files
+        return files[self.row_number(row) - 1] if files else ""
+
+    def row_name(self, row: int) -> str:
+        """What row `row` (from 0) is called in a list: "row 1,234", or its file."""
+        return self.file(row) or f"row {self.row_number(row):,}"

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from fallline.data.column_encoders import NumberEncoder
 from fallline.data.encoders import TableEncoder
 from fallline.data.numbers import as_numbers
-from fallline.data.sources import read_table
 from fallline.data.spelling import distinct
 from fallline.data.table import Column, Table
 from fallline.errors import KindError
@@ -26,7 +25,7 @@ def onnx_inputs(model: TableModel, data: Any) -> dict[str, Array]:
 
     Args:
         model: of which the ONNX file was made.
-        data: a DataFrame, path, dict of columns, … with the columns of training.
+        data: a DataFrame, path, dict of columns, … with the columns of training; of images a folder or files.
 
     Returns:
         Arrays by input: numbers (rows,) of float64, texts (rows,) of str, encoded columns (rows, width) of float32.
@@ -36,7 +35,7 @@ def onnx_inputs(model: TableModel, data: Any) -> dict[str, Array]:
     """
     if not isinstance(model, TableModel):
         raise KindError(f"onnx_inputs: model must be a model of a table, found {type(model).__name__}")
-    table = read_table(data)
+    table = model.read(data)
     encoder = model.encoder
     matrix = encoder.transform(table) if encoded_columns(encoder) or encoder.dtype == np.uint8 else None
     return feeds_of(encoder, table, matrix)

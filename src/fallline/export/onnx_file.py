@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.data.sources import read_table
 from fallline.data.targets import ClassTarget
 from fallline.errors import ArgumentError, FalllineError, KindError
 from fallline.export.check import MOST, Runner, largest_difference, require_equal
@@ -201,7 +200,7 @@ def _predicted(net: Module, x: Array, sample: Any) -> Array:
 
 def _table(model: TableModel, sample: Any) -> _Made:
     encoder, target, net = model.encoder, model.target, model.network
-    table = sample_table(encoder) if sample is None else read_table(sample)
+    table = sample_table(encoder) if sample is None else model.read(sample)
     matrix = sample_matrix(encoder, table) if sample is None else encoder.transform(table)
     inputs, outputs = column_ports(encoder), target_ports(target)
     writer = GraphWriter([*(port.name for port in inputs), *OUTPUTS])

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.report.bitmap import bitmap
 from fallline.report.importance import Importance
 from fallline.report.judged import Judged
 from fallline.report.markup import Section, paragraph, text
@@ -14,7 +15,7 @@ from fallline.report.words import count, metric_name, percent, plain
 from fallline.tables.train import TableRun
 
 Array = NDArray[Any]
-TONES, PATCHES, WORST, MOST_CLASSES = 8, 8, 20, 30
+TONES, PATCHES, WORST, MOST_CLASSES, COLOURS = 8, 8, 20, 30, 3
 Shape = tuple[int, int]
 
 
@@ -40,7 +41,7 @@ def patches(shape: Shape, features: int) -> dict[str, Array]:
 
 
 def drawn(values: Any, label: str, colour: str = "ink") -> str:
-    """An image of numbers from 0 to 1 as SVG, in eight tones of a colour; equal points of a line are one stroke."""
+    """Numbers from 0 to 1 as the points of an SVG, in eight tones of a colour; equal ones of a line are one stroke."""
     tones = np.rint(np.clip(np.nan_to_num(np.asarray(values, dtype=np.float64)), 0, 1) * TONES).astype(np.int64)
     strokes: dict[int, list[str]] = {}
     for y, line in enumerate(tones):
@@ -69,20 +70,20 @@ def worst_images(judged: Judged, shape: Shape) -> Section:
     """The images on which the model is most wrong."""
     order = np.argsort(-judged.errors, kind="stable")[:WORST]
     images = [
-        (drawn(_grey(judged.matrix[row], shape), f"row {int(row) + 1}"), _words(judged, int(row))) for row in order
+        (_shown(judged.matrix[row], shape, judged.table.row_name(int(row))), _words(judged, int(row))) for row in order
     ]
     told = f"The {count(len(order), f'{judged.part} image')} on which it is most wrong, the worst first."
     return Section("worst", "Where it is most wrong", [paragraph(told), gallery(images)], "Worst images")
 
 
 def _words(judged: Judged, row: int) -> str:
-    place = judged.table.row_number(row)
+    place = judged.table.row_name(row)
     if judged.chances is None:
-        return f"true {plain(float(judged.true[row]))}, predicted {plain(float(judged.predicted[row]))}, row {place:,}"
+        return f"true {plain(float(judged.true[row]))}, predicted {plain(float(judged.predicted[row]))}, {place}"
     true, given = int(judged.true[row]), int(judged.predicted[row])
     sure = percent(float(judged.chances[row, given]))
     taken = f", taken for {judged.classes[given]}" if given != true else ""
-    return f"{judged.classes[true]}{taken} ({sure}), row {place:,}"
+    return f"{judged.classes[true]}{taken} ({sure}), {place}"
 
 
 def importance_image(found: Importance | None, judged: Judged, shape: Shape) -> Section:
@@ -101,7 +102,7 @@ def importance_image(found: Importance | None, judged: Judged, shape: Shape) -> 
         f"without it; the darkest costs {unit}."
     )
     picture = drawn(values, "the parts of the image by importance", "blue")
-    mean = drawn(_grey(judged.matrix.mean(axis=0, dtype=np.float64), shape), "the mean of all images")
+    mean = _shown(judged.matrix.mean(axis=0, dtype=np.float64), shape, "the mean of all images")
     content = [
         paragraph(told),
         gallery([(picture, "importance"), (mean, "the mean of all images, to compare")], "large"),
@@ -115,12 +116,10 @@ def mean_images(result: TableRun, judged: Judged | None, shape: Shape) -> str:
     classes = [] if judged is None else judged.classes[:MOST_CLASSES]
     groups: Mapping[str, Array] = {label: x[y == k] for k, label in enumerate(classes)} or {"all": x}
     means = {label: rows.mean(axis=0, dtype=np.float64) for label, rows in groups.items() if len(rows)}
-    return gallery(
-        [(drawn(_grey(mean, shape), f"mean of {label}"), f"mean of {label}") for label, mean in means.items()]
-    )
+    return gallery([(_shown(mean, shape, f"mean of {label}"), f"mean of {label}") for label, mean in means.items()])
 
 
-def _grey(row: Array, shape: Shape) -> Array:
-    """An encoded row as an image of numbers from 0 to 1, its channels averaged."""
-    grey: Array = np.asarray(row, dtype=np.float64).reshape(*shape, -1).mean(axis=-1) / 255.0
-    return grey
+def _shown(row: Array, shape: Shape, label: str) -> str:
+    """An encoded row as a picture; in grey, its channels averaged, where they are not red, green and blue."""
+    points = np.asarray(row, dtype=np.float64).reshape(*shape, -1)
+    return bitmap(np.rint(points if points.shape[2] == COLOURS else points.mean(axis=2)), label)

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from fallline.data.table import Table
 from fallline.errors import ArgumentError, DataError, told
 from fallline.serving import guard
 from fallline.serving.answers import CSV, JSON, answer, as_csv, as_json, refusal, wanted
@@ -24,6 +25,8 @@ from fallline.serving.rows import Faults, Reader, parse_json, refuse
 from fallline.serving.sockets import LOOPBACK
 from fallline.tables.model import TableModel
 
+IMAGE = "image/"
+"""How the kind of a request begins that is an image."""
 log = logging.getLogger("fallline")
 SMALL = 1 << 14
 """Bytes of a request in JSON that is answered at once; others wait for their turn in a thread, and single rows do not
@@ -88,7 +91,7 @@ class Service:
         """One request, whose body has been read."""
         body = await request.body()
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind not in (JSON, CSV):
+        if kind not in (JSON, CSV) and not kind.startswith(IMAGE):
             return refusal([f"rows are taken as {JSON} or {CSV}; the content-type says {told(repr(kind))}"], 415)
         form = wanted(request.headers.get("accept"))
         if form is None:
@@ -118,7 +121,7 @@ class Service:
         outputs = self._one(rows[0], notices) if len(rows) == 1 else None
         if outputs is None:
             notices.clear()
-            table = self.reader.table(rows) if kind == JSON else self.reader.csv(body)
+            table = self.reader.table(rows) if kind == JSON else self._sent(body, kind)
             notices += table.notices
             try:
                 outputs = self.held.outputs(table, notices)
@@ -129,7 +132,10 @@ class Service:
                 raise Faults([str(error)]) from None
         if form == CSV:
             return as_csv(self.model, outputs, proba)
-        return answer(self.model, outputs, proba, isinstance(value, dict), notices)
+        return answer(self.model, outputs, proba, isinstance(value, dict) or kind.startswith(IMAGE), notices)
+
+    def _sent(self, body: bytes, kind: str) -> Table:
+        return self.reader.image(body) if kind.startswith(IMAGE) else self.reader.csv(body)
 
     def _one(self, row: dict[str, Any], notices: list[str]) -> NDArray[Any] | None:
         """The outputs for one row; None where something is the matter with it, which the long way tells."""

@@ -125,6 +125,7 @@ def _predict(model: TableModel) -> dict[str, Any]:
         return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
 
     csv = {"text/csv": {"schema": {"type": "string"}}}
+    images: dict[str, Any] = {} if model.encoder.images is None else {"image/*": {"schema": {}}}
     proba = {
         "name": "proba", "in": "query", "description": "Whether to tell the probability of each class.",
         "schema": {"type": "integer", "enum": [0, 1], "default": 0},
@@ -135,7 +136,7 @@ def _predict(model: TableModel) -> dict[str, Any]:
         "summary": f"Predict {model.target.name!r} for one row or many.",
         "operationId": "predict",
         "parameters": [proba] if model.task == "classification" else [],
-        "requestBody": {"required": True, "content": content("Rows") | csv},
+        "requestBody": {"required": True, "content": content("Rows") | csv | images},
         "responses": answers,
     }
 

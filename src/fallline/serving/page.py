@@ -48,10 +48,20 @@ Its description for programs is <a href="openapi.json">openapi.json</a>.</p>
 <pre>{escape(_command(model, secured))}</pre>
 <p>Send a row as a JSON object, many as a list of objects, or CSV as <code>text/csv</code>. With <code>?proba=1</code>
 the answer tells the probability of each class; with <code>Accept: text/csv</code> it is CSV. {bound}</p>
+{_of_images(model)}
 <table><tr><th>column<th>takes<th>such as{rows}</table>{more}
 <p>A value that is not known is <code>null</code>, or an empty cell.</p>
 </html>
 """.encode()
+
+
+def _of_images(model: TableModel) -> str:
+    if model.encoder.images is None:
+        return ""
+    return (
+        "<p>An image can be sent as it is, the content of a file, as <code>image/png</code>, <code>image/jpeg</code> "
+        f"or the like; it is brought to {model.encoder.images}.</p>"
+    )
 
 
 def _cell(value: Any) -> str:
@@ -59,6 +69,8 @@ def _cell(value: Any) -> str:
 
 
 def _command(model: TableModel, secured: bool) -> str:
-    row = json.dumps(example_row(model), ensure_ascii=False)
     token = ' -H "Authorization: Bearer $TOKEN"' if secured else ""
+    if model.encoder.images is not None:
+        return f"curl http://ADDRESS/predict{token} -H 'Content-Type: image/png' --data-binary @IMAGE.png"
+    row = json.dumps(example_row(model), ensure_ascii=False)
     return f"curl http://ADDRESS/predict{token} -H 'Content-Type: application/json' -d {shlex.quote(row)}"

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fallline.data.encoders import ColumnEncoder, TableEncoder
+from fallline.data.image_files import ImageFiles
+from fallline.data.images import read_images
 from fallline.data.objects import column_from_values
 from fallline.data.sources import read_table
 from fallline.data.table import Column, Table
@@ -141,6 +143,22 @@ class Reader:
         if set(table.names) != self._needed:
             refuse(self._wrong_names(table.names, SOURCE, "name it in the first line"))
         return table
+
+    def image(self, body: bytes) -> Table:
+        """The table of a request that is an image in a file's bytes, brought to the form of training.
+
+        Raises:
+            Faults: the model takes no images, or this is none.
+        """
+        if self.encoder.images is None:
+            raise Faults(["the model takes rows, and no images; send JSON or CSV"], 415)
+        with tempfile.TemporaryDirectory(prefix="fallline-") as folder:
+            file = Path(folder) / "request"
+            file.write_bytes(body)
+            try:
+                return read_images(ImageFiles(SOURCE, (SOURCE,), (file,), named=True), self.encoder.images)
+            except DataError as error:
+                raise Faults([str(error)]) from None
 
     def faults(self, table: Table) -> Iterator[str]:
         """A sentence for each cell that cannot be what its column was in training."""

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from fallline.data.encoders import TableEncoder
+from fallline.data.image_files import find_images
 from fallline.data.sources import read_table
+from fallline.data.table import Table
 from fallline.data.targets import target_from_json
-from fallline.errors import DataError, RunFolderError
+from fallline.errors import ArgumentError, DataError, RunFolderError
 from fallline.tables.images import plan_from_json
 from fallline.tables.model import KEY, TableModel
 from fallline.tables.prepare import Prepared, TableOptions, prepare
@@ -22,20 +24,23 @@ PLAIN = (
     "class_weight", "weight_column", "time_column", "target_scale", "refit", "seed", "threads", "shards",
 )  # fmt: skip
 FILES = ("validation", "test_file", "init_model")
+STORED = ("target", "drop", "no_header", "image_size", *PLAIN, *FILES)
 
 
-def table_options(given: Mapping[str, Any], init: TableModel | None) -> TableOptions:
+def table_options(given: Mapping[str, Any], init: TableModel | None, table: Table) -> TableOptions:
     """The options of `fallline train`, with the files that they name read.
 
     Args:
         given: option → value, as the command line has them.
         init: the model that training starts from.
+        table: the rows; images in further files are brought to the same form.
     """
     header, validation, test = header_of(given), given["validation"], given["test_file"]
+    form = None if table.layout is None else table.layout.form
     return TableOptions(
         **{NAMES.get(name, name): given[name] for name in PLAIN},
-        validation=read_table(validation, header) if isinstance(validation, str) else validation,
-        test=None if test is None else read_table(test, header),
+        validation=read_table(validation, header, form) if isinstance(validation, str) else validation,
+        test=None if test is None else read_table(test, header, form),
         drop=tuple(given["drop"]),
         init=init,
     )
@@ -46,9 +51,25 @@ def header_of(given: Mapping[str, Any]) -> bool | None:
     return False if given["no_header"] else None
 
 
+def read_given(data: str, given: Mapping[str, Any], init: TableModel | None) -> Table:
+    """The table of `fallline train`; images as the option says, or as the model takes them that training starts from.
+
+    Raises:
+        ArgumentError: a size is given for what are no images, or that the model does not take.
+    """
+    size, form = given["image_size"], None if init is None else init.encoder.images
+    table = read_table(data, header_of(given), form or size)
+    read = None if table.layout is None else table.layout.form
+    if size is not None and read is None:
+        raise ArgumentError(f"--image-size is for images in files, and {data!r} holds none; leave it away")
+    if size is not None and read is not None and (read.width, read.height) != tuple(size):
+        raise ArgumentError(f"the model that training starts from takes images of {read}; leave --image-size away")
+    return table
+
+
 def to_store(data: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """What run.json must say for the run to find its data again: options, places and hashes of the files."""
-    options = {name: given[name] for name in ("target", "drop", "no_header", *PLAIN, *FILES)}
+    options = {name: given[name] for name in STORED}
     files = [data, *(value for name in FILES if isinstance(value := given[name], str))]
     return {"options": options, "files": {name: _file(name) for name in files}}
 
@@ -70,13 +91,13 @@ def given_of_run(stored: StoredRun) -> tuple[str, dict[str, Any]]:
             "are; in Python, fl.resume and fl.replay take x and y"
         )
     try:
-        options = {"refit": False, **options}  # runs of before had one training
+        options = {"refit": False, "image_size": None, **options}  # runs of before had one training, and no images
         found = {name: _found(stored, name, known) for name, known in files.items()}
-        missing = [name for name in ("target", "drop", "no_header", *PLAIN, *FILES) if name not in options]
+        missing = [name for name in STORED if name not in options]
         if missing:
             raise KeyError(missing[0])
-        hidden = options["hidden"]
-        changed = {"hidden": None if hidden is None else tuple(hidden), "drop": tuple(options["drop"])}
+        pairs = {name: None if options[name] is None else tuple(options[name]) for name in ("hidden", "image_size")}
+        changed = {**pairs, "drop": tuple(options["drop"])}
         places = {name: found.get(options[name], options[name]) for name in FILES if isinstance(options[name], str)}
     except (KeyError, TypeError, AttributeError) as error:
         raise RunFolderError(f"{stored.call}: run.json of {str(stored.path)!r} is damaged ({error!r})") from None
@@ -90,8 +111,10 @@ def prepared_again(stored: StoredRun) -> tuple[Prepared, TableOptions]:
         RunFolderError, DataError: see `given_of_run`.
     """
     data, given = given_of_run(stored)
-    options = table_options(given, None if given["init_model"] is None else began_with(stored))
-    prepared = prepare(read_table(data, header_of(given)), stored.made_by["target"], options)
+    init = None if given["init_model"] is None else began_with(stored)
+    table = read_given(data, given, init)
+    options = table_options(given, init, table)
+    prepared = prepare(table, stored.made_by["target"], options)
     if prepared.encoder.to_json() != stored.model_extra[KEY]["encoder"]:
         raise DataError(
             f"{stored.call}: the data {data!r} are read or encoded otherwise than when the run {str(stored.path)!r} "
@@ -123,12 +146,17 @@ def began_with(stored: StoredRun) -> TableModel:
 
 
 def _file(name: str) -> dict[str, str] | None:
-    """Where a file is and what its content is called; None for what is no file, such as a bundled set's name."""
+    """Where data are and what their content is called; None for what is no file, such as a bundled set's name."""
     path = Path(name)
-    return {"path": str(path.resolve()), "hash": _hash(path)} if path.is_file() else None
+    content = _hash(path)
+    return None if content is None else {"path": str(path.resolve()), "hash": content}
 
 
-def _hash(path: Path) -> str:
+def _hash(path: Path) -> str | None:
+    """Of a file's content, or of all images in a folder; None for anything else."""
+    if not path.is_file():
+        images = find_images(path)
+        return None if images is None else images.hash()
     digest = hashlib.blake2b(digest_size=16)
     with path.open("rb") as file:
         for part in _parts(file):
@@ -149,7 +177,7 @@ def _found(stored: StoredRun, name: str, known: Mapping[str, str] | None) -> str
     """
     if known is None:
         return name
-    place = next((path for path in (Path(name), Path(known["path"])) if path.is_file()), None)
+    place = next((path for path in (Path(name), Path(known["path"])) if path.exists()), None)
     if place is None:
         raise DataError(
             f"{stored.call}: the file {name!r} of the run {str(stored.path)!r} is no longer there, nor at "

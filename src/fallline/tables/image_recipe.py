@@ -9,6 +9,9 @@ from math import prod
 from fallline.tables.images import ImagePlan
 from fallline.tables.recipe import Recipe, default_recipe
 
+MOVES_IN_FILES = 2
+"""By how many points an image that was read from a file is moved at most: see docs/decisions/0017-images.md."""
+
 
 def image_recipe(rows: int) -> Recipe:
     """The recipe for so many training images."""
@@ -28,6 +31,13 @@ def image_recipe(rows: int) -> Recipe:
     )
 
 
-def image_plan(shape: tuple[int, ...], outputs: int, recipe: Recipe) -> ImagePlan:
-    """The network's shape for images."""
-    return ImagePlan(prod(shape), (), recipe.hidden, outputs, recipe.activation, recipe.dropout, shape=shape)
+def image_plan(shape: tuple[int, ...], outputs: int, recipe: Recipe, in_files: bool = False) -> ImagePlan:
+    """The network's shape for images.
+
+    Images in files are taken for photographs: standardised, and moved further, since what they show is not centred.
+    """
+    moves = MOVES_IN_FILES if in_files else 1
+    return ImagePlan(
+        prod(shape), (), recipe.hidden, outputs, recipe.activation, recipe.dropout,
+        shape=shape, moves=moves, standardised=in_files,
+    )  # fmt: skip

@@ -67,13 +67,17 @@ class TableModel:
         """The loss it is trained with."""
         return "cross_entropy" if isinstance(self.target, ClassTarget) else "mse"
 
+    def read(self, data: Any, header: bool | None = None) -> Table:
+        """The table of data of any kind `read_table` takes; images are brought to the form of training."""
+        return read_table(data, header, self.encoder.images)
+
     def outputs(self, data: Any, notices: list[str] | None = None) -> Array:
         """The network's raw outputs for rows of any kind `read_table` takes.
 
         Raises:
             ArgumentError: an output is NaN or infinite, so that no label or value can be told from it.
         """
-        table = read_table(data)
+        table = self.read(data)
         found = self.network.predict(self.encoder.transform(table, notices))
         if not np.isfinite(found).all():
             row = int(np.argmax(~np.isfinite(found).reshape(len(found), -1).all(axis=1)))

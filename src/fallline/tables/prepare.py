@@ -21,7 +21,7 @@ from fallline.tables.checks import (
 from fallline.tables.columns import ColumnInfo, describe_columns, infer_task, with_identifiers
 from fallline.tables.findings import about_rows
 from fallline.tables.image_recipe import image_plan, image_recipe
-from fallline.tables.images import describe_images, row_shape
+from fallline.tables.images import describe_images, require_whole_images, row_shape
 from fallline.tables.model import TableModel
 from fallline.tables.network import NetworkPlan, require_memory
 from fallline.tables.parts import HELD_OUT, about_time, chosen_split, split_table
@@ -146,6 +146,7 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     if target in (*dropped, weight_column, time_column):
         raise ArgumentError(f"the target {target!r} cannot be dropped, or be the weight or time column as well")
     require_kept(options.init, dropped, weight_column)
+    require_whole_images(table, target, {*dropped, *filter(None, (weight_column, time_column))})
     table = drop_missing_targets(table, target)
     notices += [notice for notice in table.notices if notice not in notices]
     set_aside = isinstance(options.validation, float | int) + (options.test is None and options.test_part)
@@ -177,7 +178,8 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     recipe = _recipe(usual, len(training), options, notices)
     outputs = len(codec.classes) if isinstance(codec, ClassTarget) else 1
     x = matrices["training"][0]
-    plan = image_plan(shape, outputs, recipe) if shape else network_plan(encoder, outputs, recipe, x)
+    in_files = encoder.images is not None
+    plan = image_plan(shape, outputs, recipe, in_files) if shape else network_plan(encoder, outputs, recipe, x)
     plan = plan if options.init is None else options.init.plan
     require_memory(plan)
     return Prepared(

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from fallline.errors import ArgumentError, FalllineError
-from fallline.tables.images import ImagePlan
 from fallline.tables.prepare import Prepared, TableOptions, prepare
 from fallline.tables.train import TableRun, train_table
 from fallline.training.progress import ProgressView
@@ -90,7 +89,7 @@ def selects(prepared: Prepared, options: TableOptions) -> bool:
         return options.refit
     rows = sum(len(part) for name, part in prepared.parts.items() if name != "test")
     asked = options.epochs is not None or options.patience is not None or options.init is not None
-    return share and not asked and rows < FEW_ROWS and not isinstance(prepared.plan, ImagePlan)
+    return share and not asked and rows < FEW_ROWS
 
 
 def on_all_rows(first: TableRun, options: TableOptions) -> tuple[Prepared, TableOptions]:

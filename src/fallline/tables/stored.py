@@ -20,7 +20,8 @@ Check = Callable[[Any], bool]
 def check_table(saved: Any) -> None:
     """Raise ModelFileError where encoders, target or notes are not as `TableModel.to_json` writes them."""
     _keys(saved, {"encoder": _is_dict, "target": _is_dict, "plan": _is_dict, "about": _is_dict}, "the model")
-    _keys(saved["encoder"], {"columns": _is_list}, "the encoder")
+    optional: dict[str, Check] = {"images": _is_form} if "images" in saved["encoder"] else {}
+    _keys(saved["encoder"], {"columns": _is_list, **optional}, "the encoder")
     names = [_check_column(column) for column in saved["encoder"]["columns"]]
     if not names or len(set(names)) < len(names):
         raise ModelFileError("its columns are none, or two have the same name")
@@ -35,6 +36,10 @@ def check_widths(encoder: TableEncoder, outputs: int, saved_plan: Any) -> None:
         outputs: what the target needs: one per class, or 1.
         saved_plan: the `NetworkPlan`.
     """
+    if encoder.images is not None and encoder.images.points != encoder.dense_width:
+        raise ModelFileError(
+            f"its images have {encoder.images.points} points, but its columns are {encoder.dense_width}"
+        )
     categories = [count for count, _ in saved_plan.embedded]
     texts = [(count, slots) for count, _, slots in saved_plan.bags]
     found = (
@@ -119,6 +124,11 @@ def _is_truth(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _is_form(value: Any) -> bool:
+    sizes = isinstance(value, list) and len(value) == 3 and all(type(size) is int and size >= 1 for size in value)
+    return sizes and value[2] in (1, 3)
 
 
 def _is_spread(value: Any) -> bool:
