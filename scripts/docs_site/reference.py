@@ -139,6 +139,8 @@ def members(value: type) -> Iterator[tuple[str, Any]]:
         for name, member in vars(owner).items():
             if name.startswith("_") or name in seen or name in getattr(owner, "__dataclass_fields__", ()):
                 continue
+            if not member.__doc__ and any(hasattr(base, name) for base in owner.__mro__[1:] if base in shown):
+                continue  # told there
             seen.add(name)
             target = getattr(member, "__func__", member)
             if isinstance(member, property) or inspect.isfunction(target):

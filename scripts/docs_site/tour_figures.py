@@ -68,11 +68,11 @@ def _rate(found: Found) -> Chart:
 
 def _check(found: Found) -> Chart:
     steps = [-k for k in range(1, len(found["steps"]) + 1)]
-    curves = [("L(w + h) and L(w)", "orange", found["one"]), ("L(w + h) and L(w − h)", "blue", found["both"])]
+    curves = [("from one side", "orange", found["one"]), ("from both sides", "blue", found["both"])]
     chart = Chart(
         "check", "How far off a measured slope is",
         "The smaller h, the better, until rounding takes over; the two-sided slope gets further.", (-14, -1),
-        (1e-13, 1.0), below="h = 10ⁿ, n", beside="relative error", logarithmic=True,
+        (1e-11, 1.0), below="h = 10ⁿ, n", beside="relative error", logarithmic=True,
         legend=[(words, colour, "") for words, colour, _ in curves],
     )  # fmt: skip
     for _, colour, errors in curves:
@@ -101,7 +101,7 @@ def _momentum(found: Found) -> Chart:
         "momentum", f"{found['steps']} steps down a narrow valley",
         "; ".join(f"{name} ends at {', '.join(figure(at) for at in walk['places'][-1])}" for (name, walk), _ in walks),
         tuple(found["across"]), tuple(found["up"]), below="w₁", beside="w₂",
-        legend=[(name, colour, "") for (name, _), colour in walks],
+        legend=[(name if name != "momentum" else "with momentum", colour, "") for (name, _), colour in walks],
     )  # fmt: skip
     for ring in found["rings"]:
         for line in ring:
@@ -120,9 +120,8 @@ def _wrong(found: Found) -> Chart:
         (0.5, len(norms) + 0.5), (min(norms) / 3, max(norms) * 3), below="layer", beside="‖dL/dW‖", logarithmic=True,
         whole=True,
     )  # fmt: skip
-    chart.curve([(k + 1.0, norm) for k, norm in enumerate(norms)], "orange")
-    for k, norm in enumerate(norms):
-        _dot(chart, k + 1.0, norm, "orange")
+    for k, norm in enumerate(norms, start=1):
+        chart.bars((k - 0.35, k + 0.35), (norm,), "orange")
     return chart
 
 
