@@ -1,28 +1,41 @@
 """`make docs`: the documentation site, in build/site. Any warning ends it; nothing is fetched."""
 
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from sphinx.cmd.build import build_main
 
 from docs_site import stage
 
-ROOT = Path(__file__).resolve().parent.parent
+SITE = Path(__file__).resolve().parent.parent / "build" / "site"
 
 
-def build(source: Path, site: Path) -> int:
-    """Gather the pages in `source` and make the site in `site`; Sphinx's exit code."""
-    stage.gather(source)
-    kept = source.parent / "doctrees"
+def make(source: Path, site: Path) -> int:
+    """Make the site of the pages in `source`; 0 when there was nothing to warn of."""
+    kept = source.with_name("doctrees")
     options = ["-b", "html", "-q", "-W", "--keep-going", "-E", "-c", str(stage.CONFIGURATION), "-d", str(kept)]
     return build_main([*options, str(source), str(site)])
 
 
 def main(arguments: list[str]) -> int:
-    """`docs.py [FOLDER]`: build the site, in build/site by default, and say where it is."""
-    site = Path(arguments[0]).resolve() if arguments else ROOT / "build" / "site"
-    code = build(site.parent / "docs", site)
-    print(f"The site is in {site}; open {site / 'index.html'}" if code == 0 else "The site was not made: see above.")
+    """`docs.py [FOLDER]`: make the site anew, or into a folder of your own, and say where it is."""
+    site = Path(arguments[0]).resolve() if arguments else SITE
+    try:
+        if not arguments:
+            shutil.rmtree(site, ignore_errors=True)  # pages that are no more
+        with tempfile.TemporaryDirectory(prefix="fallline-docs-") as folder:
+            source = Path(folder) / "docs"
+            stage.gather(source)
+            code = make(source, site)
+    except KeyboardInterrupt:
+        print("Interrupted; the site is not whole.", file=sys.stderr)
+        return 130
+    if code == 0:
+        print(f"The site is in {site}; open {site / 'index.html'}")
+    else:
+        print("The site is not what it should be: see above.", file=sys.stderr)
     return code
 
 

@@ -41,4 +41,4 @@ def menu(folder: Path) -> dict[str, list[str]]:
 def toctree(pages: list[str], caption: str = "", hidden: bool = True) -> str:
     """A list of pages as Sphinx takes it."""
     options = ([":hidden:"] if hidden else []) + ([f":caption: {caption}"] if caption else [])
-    return "\n".join(["", "```{toctree}", *options, ":maxdepth: 1", "", *pages, "```", ""])
+    return "\n".join(["", "```{toctree}", *options, ":titlesonly:", "", *pages, "```", ""])

@@ -25,8 +25,7 @@ FENCED = re.compile(r"(^ *(`{3,}|~{3,}).*?^ *\2 *$)", re.MULTILINE | re.DOTALL)
 
 
 def gather(into: Path) -> None:
-    """Fill a new folder with the source of the whole site."""
-    shutil.rmtree(into, ignore_errors=True)
+    """Fill a folder, which must not be there yet, with the source of the whole site."""
     shutil.copytree(ROOT / "docs", into)
     for source in sorted((ROOT / "docs").rglob("*.md")):
         _put(source, source.relative_to(ROOT / "docs"), into)

@@ -10,24 +10,24 @@ from typing import Any
 import pytest
 
 import fallline as fl
-from docs_site import commands, docstrings, reference
+from docs_site import catalogue, commands, docstrings, reference
 from fallline.cli.main import cli
 
-NAMES = [name for group in reference.GROUPS for name in group.names.split()]
+NAMES = [name for group in catalogue.GROUPS for name in group.names.split()]
 OWN_NAMES = {"self", "cls"}
 
 
 def callables() -> Iterator[tuple[str, Any, docstrings.Docstring]]:
     """(name, function or method, what its docstring says) of everything in the reference, returned classes included."""
-    classes = [(name, reference.thing(name)) for name in NAMES if inspect.isclass(reference.thing(name))]
-    classes += [(each.__qualname__, each) for name in NAMES for each in reference.given_back(name)]
+    classes = [(name, catalogue.thing(name)) for name in NAMES if inspect.isclass(catalogue.thing(name))]
+    classes += [(each.__qualname__, each) for name in NAMES for each in catalogue.given_back(name)]
     for name in NAMES:
-        if inspect.isroutine(value := reference.thing(name)):
+        if inspect.isroutine(value := catalogue.thing(name)):
             yield name, value, docstrings.parse(value.__doc__)
     for name, owner in classes:
-        for member, found in reference.members(owner):
+        for member, found in catalogue.members(owner):
             function = found.fget if isinstance(found, property) else getattr(found, "__func__", found)
-            yield f"{name}.{member}", function, docstrings.parse(reference.documentation(owner, member))
+            yield f"{name}.{member}", function, docstrings.parse(catalogue.documentation(owner, member))
 
 
 CALLABLES = {name: (function, said) for name, function, said in callables()}
@@ -49,20 +49,20 @@ def unsaid(function: Any, said: docstrings.Docstring) -> set[str]:
 
 
 def test_every_public_name_has_one_place() -> None:
-    assert sorted(NAMES) == sorted(reference.public_names())
+    assert sorted(NAMES) == sorted(catalogue.public_names())
 
 
 def test_every_name_is_on_its_page() -> None:
     pages = reference.pages()
-    for group in reference.GROUPS:
+    for group in catalogue.GROUPS:
         for name in group.names.split():
             assert f"}} {name}" in pages[f"{group.page}.md"], name
             assert f"`{name}`" in pages["index.md"], name
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if callable(reference.thing(name))])
+@pytest.mark.parametrize("name", [name for name in NAMES if callable(catalogue.thing(name))])
 def test_every_public_name_tells_its_purpose(name: str) -> None:
-    own = reference.thing(name).__doc__
+    own = catalogue.thing(name).__doc__
     said = docstrings.parse(own)
     assert len(said.summary) > 5, f"{name} has no docstring of its own"
     assert said.summary.rstrip().endswith((".", "…", ":", "))")), f"{name}: {said.summary!r} is no sentence"
@@ -76,11 +76,11 @@ def test_the_arguments_told_are_those_that_there_are(name: str) -> None:
     assert said.names("Args") - {"…"} <= there
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if inspect.isclass(reference.thing(name))])
+@pytest.mark.parametrize("name", [name for name in NAMES if inspect.isclass(catalogue.thing(name))])
 def test_the_arguments_told_of_a_class_are_those_that_there_are(name: str) -> None:
-    said = docstrings.parse(reference.thing(name).__doc__).names("Args") - {"…"}
+    said = docstrings.parse(catalogue.thing(name).__doc__).names("Args") - {"…"}
     if said:
-        assert said <= set(inspect.signature(reference.thing(name)).parameters)
+        assert said <= set(inspect.signature(catalogue.thing(name)).parameters)
 
 
 @pytest.mark.parametrize("name", CALLABLES)
@@ -88,7 +88,7 @@ def test_what_is_raised_is_told(name: str) -> None:
     assert unsaid(*CALLABLES[name]) == set()
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if inspect.isfunction(reference.thing(name))])
+@pytest.mark.parametrize("name", [name for name in NAMES if inspect.isfunction(catalogue.thing(name))])
 def test_a_function_with_arguments_to_explain_explains_them(name: str) -> None:
     """One with more than three arguments; and what explains its arguments tells what it returns."""
     function, said = CALLABLES[name]

@@ -1,5 +1,6 @@
 """The site is made without a warning, its links lead somewhere, and it asks nobody for anything."""
 
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -99,6 +100,25 @@ def test_every_page_of_the_checkout_is_a_page_of_the_site(site: Path) -> None:
         assert (site / f"{name}.html").is_file()
 
 
+def test_every_example_on_the_site_is_run_by_the_tests(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("docs_tests", ROOT / "tests" / "test_docs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules["docs_tests"] = tests = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tests)
+    run = {block.text for page in tests.PAGES for block in tests.blocks(page.read_text(encoding="utf-8"))}
+    run |= {page.code for page in tour_pages()}  # tests/lab/test_tour_numbers.py runs each page's
+    stage.gather(tmp_path / "docs")
+    examples = [
+        (page.name, block)
+        for page in (tmp_path / "docs").rglob("*.md")
+        for block in tests.blocks(page.read_text(encoding="utf-8"))
+        if block.language == "python" or (block.language in tests.SHELLS and tests.commands(block))
+    ]
+    assert len(examples) > 80
+    assert [f"{name}:{block.line}" for name, block in examples if block.text not in run] == []
+
+
 def test_every_page_is_reached_from_the_first(site: Path) -> None:
     pages = pages_of(site)
     reached, ahead = set(), [site / "index.html"]
@@ -164,6 +184,18 @@ def test_planted_faults_are_found(tmp_path: Path) -> None:
         "other.html#gone", "gone.html", "#gone", "../outside.html", "gone.png",
     ]  # fmt: skip
     assert len(foreign(tmp_path)) == 4
+
+
+def test_a_warning_ends_the_build(tmp_path: Path) -> None:
+    source = tmp_path / "docs"
+    source.mkdir()
+    (source / "index.md").write_text("# Title\n\n[a](gone.md) [b](#nowhere)\n")
+    script = f"import sys; sys.path[0] = {str(ROOT / 'scripts')!r}; from pathlib import Path; import docs\n"
+    script += f"sys.exit(docs.make(Path({str(source)!r}), Path({str(tmp_path / 'site')!r})))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "gone.md" in done.stderr
+    assert "nowhere" in done.stderr
 
 
 def test_links_of_the_checkout_become_links_of_the_site(tmp_path: Path) -> None:
