@@ -5,30 +5,23 @@ import sys
 import tempfile
 from pathlib import Path
 
-from sphinx.cmd.build import build_main
-
-from docs_site import stage
+from docs_site import build
 
 SITE = Path(__file__).resolve().parent.parent / "build" / "site"
-
-
-def make(source: Path, site: Path) -> int:
-    """Make the site of the pages in `source`; 0 when there was nothing to warn of."""
-    kept = source.with_name("doctrees")
-    options = ["-b", "html", "-q", "-W", "--keep-going", "-E", "-c", str(stage.CONFIGURATION), "-d", str(kept)]
-    return build_main([*options, str(source), str(site)])
 
 
 def main(arguments: list[str]) -> int:
     """`docs.py [FOLDER]`: make the site anew, or into a folder of your own, and say where it is."""
     site = Path(arguments[0]).resolve() if arguments else SITE
     try:
+        from docs_site import stage  # it loads the whole library: an interruption should find us here
+
         if not arguments:
             shutil.rmtree(site, ignore_errors=True)  # pages that are no more
         with tempfile.TemporaryDirectory(prefix="fallline-docs-") as folder:
             source = Path(folder) / "docs"
             stage.gather(source)
-            code = make(source, site)
+            code = build.make(source, site)
     except KeyboardInterrupt:
         print("Interrupted; the site is not whole.", file=sys.stderr)
         return 130

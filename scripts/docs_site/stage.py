@@ -12,7 +12,6 @@ from pathlib import Path
 from docs_site import commands, navigation, reference, tour
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIGURATION = Path(__file__).resolve().parent
 PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",

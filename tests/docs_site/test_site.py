@@ -1,6 +1,7 @@
 """The site is made without a warning, its links lead somewhere, and it asks nobody for anything."""
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from docs_site import navigation, stage
 from fallline.lab.tour.text import tour_pages
 
 ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = str(ROOT / "scripts")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LOADING = {"script", "img", "link", "iframe", "source", "video", "audio", "object", "embed"}
 SCHEME = re.compile(r"^(?:[a-z][a-z+.-]*:|//)", re.IGNORECASE)
@@ -190,9 +192,11 @@ def test_a_warning_ends_the_build(tmp_path: Path) -> None:
     source = tmp_path / "docs"
     source.mkdir()
     (source / "index.md").write_text("# Title\n\n[a](gone.md) [b](#nowhere)\n")
-    script = f"import sys; sys.path[0] = {str(ROOT / 'scripts')!r}; from pathlib import Path; import docs\n"
-    script += f"sys.exit(docs.make(Path({str(source)!r}), Path({str(tmp_path / 'site')!r})))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    script = "import sys, pathlib, docs_site.build as b; sys.exit(b.make(*map(pathlib.Path, sys.argv[1:])))"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(source), str(tmp_path / "site")], env=os.environ | {"PYTHONPATH": SCRIPTS},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
     assert done.returncode == 1
     assert "gone.md" in done.stderr
     assert "nowhere" in done.stderr
