@@ -1,6 +1,9 @@
 """Sphinx's settings for the site."""
 
 from importlib.metadata import version as version_of
+from importlib.resources import files
+
+ICON = str(files("fallline.lab") / "static" / "icon.svg")
 
 project = "Fallline"
 author = "the authors of Fallline"
@@ -18,9 +21,9 @@ toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
 html_title = "Fallline"
-html_static_path = ["static"]
+html_static_path = ["static", ICON]
 html_css_files = ["site.css"]
-html_favicon = "static/icon.svg"
+html_favicon = ICON
 html_copy_source = False
 html_show_sourcelink = False
 html_show_search_summary = False  # it would fetch pages, which a browser does not allow from a file

@@ -169,6 +169,15 @@ def test_search_and_menu_work_in_a_browser_from_a_file(site: Path) -> None:
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
 
 
+def test_the_colours_are_the_labs() -> None:
+    lab = (ROOT / "src" / "fallline" / "lab" / "static" / "base.css").read_text(encoding="utf-8")
+    ours = (ROOT / "scripts" / "docs_site" / "static" / "site.css").read_text(encoding="utf-8")
+    theirs = set(re.findall(r"--[a-z]+: #[0-9a-f]+", lab))
+    colours = re.findall(r"--[a-z]+: #[0-9a-f]+", ours)
+    assert len(colours) > 20
+    assert set(colours) <= theirs
+
+
 # The checkers themselves, on a site with planted faults.
 
 
