@@ -53,7 +53,8 @@ def parse(text: str | None) -> Docstring:
         else:
             section = ""
             prose.append(line)
-    return Docstring("\n".join(prose).strip(), {name: _terms(name, lines) for name, lines in found.items()})
+    text = re.sub(r":\n(?=    )", ":\n\n", "\n".join(prose).strip())  # Markdown wants a blank line before code
+    return Docstring(text, {name: _terms(name, lines) for name, lines in found.items()})
 
 
 def _terms(section: str, lines: list[str]) -> list[tuple[str, str]]:

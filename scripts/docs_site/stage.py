@@ -19,6 +19,8 @@ PAGES = {
     "README.md": "index.md",
 }
 """Files outside `docs/` that are pages, or in whose place a page stands."""
+DECISIONS = "Why things are as they are: context, decision, consequences, alternatives; half a page each."
+RESULTS = "Every number is written by the command that measured it, with date, commit, machine and versions."
 LINK = re.compile(r"(?P<before>\]\(|(?:href|src)=\")(?P<target>[^)\s\"#]+)(?P<after>#[^)\s\"]*)?")
 FENCED = re.compile(r"(^ *(`{3,}|~{3,}).*?^ *\2 *$)", re.MULTILINE | re.DOTALL)
 
@@ -41,10 +43,6 @@ def gather(into: Path) -> None:
     with (into / "index.md").open("a", encoding="utf-8") as index:
         for caption, pages in navigation.menu(into).items():
             index.write(navigation.toctree(pages, caption))
-
-
-DECISIONS = "Why things are as they are: context, decision, consequences, alternatives; half a page each."
-RESULTS = "Every number is written by the command that measured it, with date, commit, machine and versions."
 
 
 def write(folder: Path, pages: dict[str, str]) -> None:

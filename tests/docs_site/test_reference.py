@@ -119,7 +119,6 @@ def planted(width: int, height: int) -> int:
     """An area.
 
     With x | y:
-
         a = w·h
 
     Args:
