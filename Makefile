@@ -3,6 +3,8 @@
 #   make test                 the one gate: lint, types, imports, docs and tests
 #   make soak [JOB="a b"]     the long runs; writes docs/results/
 #   make bench [JOB="a b"]    comparisons with other libraries; writes docs/results/
+#   make docs                 the documentation site, in build/site
+#   make wheel                the files to publish, in dist/, checked and tried out
 #   make setup, make clean    only .venv; remove .venv and caches (never your runs)
 
 PYTHON ?= python3
@@ -12,7 +14,7 @@ RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup core dev demo test soak bench clean
+.PHONY: help setup core dev demo test soak bench docs wheel clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -34,6 +36,12 @@ soak: dev
 
 bench: dev
 	@$(RUN) -m benchmarks $(JOB)
+
+docs: dev
+	@$(RUN) scripts/docs.py
+
+wheel: dev
+	@$(RUN) scripts/wheel.py
 
 clean:
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist demo

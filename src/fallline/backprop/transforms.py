@@ -28,7 +28,11 @@ def grad(fn: Function, argnums: int | tuple[int, ...] = 0) -> Function:
         argnums: which argument to differentiate by, or several.
 
     Returns:
-        A function of the same arguments; for several argnums it returns a tuple.
+        A function of the same arguments; for several argnums it returns a tuple. It raises the errors below.
+
+    Raises:
+        ArgumentError: `argnums` names an argument that is not there.
+        KindError: an argument to differentiate by does not hold floats.
 
     Example:
         >>> print(grad(lambda x: x * x * x)(2.0))
@@ -65,7 +69,10 @@ def hvp(fn: Function) -> Function:
 
     Returns:
         A function of (x, v), both of x's shape, that returns an array of x's shape. Source: Pearlmutter
-        1994, "Fast exact multiplication by the Hessian", Neural Computation 6(1).
+        1994, "Fast exact multiplication by the Hessian", Neural Computation 6(1). It raises the error below.
+
+    Raises:
+        ArgumentError: x and v have other shapes.
     """
     slope = grad(lambda x, v: sum_of(grad(fn)(x) * v))
 

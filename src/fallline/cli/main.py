@@ -49,7 +49,8 @@ class _SaidAloud(logging.Handler):
         click.echo(f"{record.levelname.lower()}: {record.getMessage()}", err=True)
 
 
-def _add_commands() -> None:
+def add_commands() -> None:
+    """Import the commands and put them into `cli`."""
     from fallline.cli.cache import cache
     from fallline.cli.check import check
     from fallline.cli.diff import diff
@@ -82,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str] | None) -> int:
     try:
-        _add_commands()
+        add_commands()
         with interruptible():
             result: Any = cli.main(args=arguments, prog_name="fallline", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as nothing:

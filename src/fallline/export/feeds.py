@@ -32,6 +32,7 @@ def onnx_inputs(model: TableModel, data: Any) -> dict[str, Array]:
 
     Raises:
         DataError: a column is missing, or a cell cannot be what its column was in training.
+        KindError: `model` is no model of a table.
     """
     if not isinstance(model, TableModel):
         raise KindError(f"onnx_inputs: model must be a model of a table, found {type(model).__name__}")

@@ -70,6 +70,7 @@ def explain(
 
     Raises:
         ArgumentError: there is no such weight, step or row, or the loss does not depend on the weight.
+        KindError: `optimizer` is no object of `optim`.
         RunFolderError: there is no such run, or it is not reproduced.
     """
     whole_number("shown", shown, 1, "explain")

@@ -84,6 +84,9 @@ def leave_out(run: Any, row: int, x: Any = None, y: Any = None, *, sample_weight
         x, y, sample_weight: of a folder the data, as `fit` was given them; not needed where `fallline train` made it.
         step: from which step on the row is left out; 0 for the whole run.
 
+    Returns:
+        The `LeftOut`; `print` it.
+
     Raises:
         ArgumentError: there is no such row or step, or the loss is no sum over rows.
         RunFolderError: there is no such run.

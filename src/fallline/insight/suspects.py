@@ -120,6 +120,9 @@ def suspects(
         moments: at how many moments of the training, evenly spread, rows are judged; 1 for the end alone.
         leave_out: for how many of them, from the first, to take the training again without the row (`leave_out`).
 
+    Returns:
+        The `Suspects`, the hardest first; `print` it, or take `.suspects`.
+
     Raises:
         ArgumentError: the loss is no sum over rows, or the data are not the run's.
         RunFolderError: there is no such run.

@@ -128,7 +128,12 @@ INITIALIZERS: dict[str, Initializer] = {
 
 
 def get(initializer: Any) -> Initializer:
-    """An initialiser by name, or itself."""
+    """An initialiser by name, or itself.
+
+    Raises:
+        ArgumentError: no initialiser has that name.
+        KindError: it is neither.
+    """
     if isinstance(initializer, Initializer):
         return initializer
     if not isinstance(initializer, str):

@@ -35,7 +35,11 @@ class Loss:
         return f.mean(self.rows(outputs, targets))
 
     def rows(self, outputs: Any, targets: Any) -> Any:
-        """The loss of each row, (rows,)."""
+        """The loss of each row, (rows,).
+
+        Raises:
+            ShapeError: outputs and targets do not fit together.
+        """
         raise NotImplementedError
 
     def check_targets(self, targets: Any, dtype: str, outputs: tuple[Any, ...]) -> Array:
@@ -280,7 +284,12 @@ def from_config(stored: dict[str, Any]) -> Loss:
 
 
 def get(loss: Any) -> Loss:
-    """A loss by name, as an object, or made of a plain function of (outputs, targets)."""
+    """A loss by name, as an object, or made of a plain function of (outputs, targets).
+
+    Raises:
+        ArgumentError: no loss has that name.
+        KindError: it is none of these.
+    """
     if isinstance(loss, Loss):
         return loss
     if isinstance(loss, str):

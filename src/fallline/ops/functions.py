@@ -215,7 +215,11 @@ def take(table: Any, indices: Any) -> Any:
 
 
 def concatenate(tensors: Sequence[Any], axis: int = -1) -> Any:
-    """Tensors joined along an existing axis."""
+    """Tensors joined along an existing axis.
+
+    Raises:
+        ArgumentError: there is no tensor.
+    """
     if not tensors:
         raise ArgumentError("concatenate: need at least one tensor, found none")
     if not is_symbolic(*tensors):

@@ -45,22 +45,27 @@ class Tensor:
 
     @property
     def type(self) -> TensorType:
+        """Shape and dtype."""
         return self.node.type
 
     @property
     def shape(self) -> Shape:
+        """The sizes of the axes; `n` stands for the rows."""
         return self.node.type.shape
 
     @property
     def dtype(self) -> DType:
+        """What an element is."""
         return self.node.type.dtype
 
     @property
     def ndim(self) -> int:
+        """The number of axes."""
         return len(self.shape)
 
     @property
     def T(self) -> "Tensor":  # noqa: N802 – the name everybody knows
+        """The axes in reverse order."""
         return self.transpose()
 
     def __repr__(self) -> str:

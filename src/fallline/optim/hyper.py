@@ -38,6 +38,7 @@ class Hyper:
 
     @property
     def required(self) -> bool:
+        """Whether it must be given, because it has no default."""
         return self.default is None
 
     @property

@@ -285,6 +285,9 @@ def by_name(name: str, lr: float | None = None, **hyper: Any) -> Optimizer:
         lr: learning rate; None takes the rule's default, which SGD has not.
         hyper: other hyper-parameters, and `groups`.
 
+    Returns:
+        The optimizer, which holds no state: that is what its `init` gives.
+
     Raises:
         ArgumentError: the name or a hyper-parameter is unknown, with the nearest; or a value is out of range.
     """

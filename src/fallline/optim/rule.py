@@ -73,6 +73,7 @@ class UpdateRule:
 
     @property
     def initial_memory(self) -> Memory:
+        """What `scalars` remembers before the first step."""
         return dict(self.memory)
 
     def slots_for(self, hyper: Hypers) -> tuple[str, ...]:

@@ -57,7 +57,11 @@ class TableModel:
 
     @property
     def classes(self) -> list[Any]:
-        """The labels, in the order of `predict_proba`'s columns."""
+        """The labels, in the order of `predict_proba`'s columns.
+
+        Raises:
+            ArgumentError: the model predicts numbers.
+        """
         if not isinstance(self.target, ClassTarget):
             raise ArgumentError(f"this model predicts numbers ({self.target.name!r}); it has no classes")
         return self.target.classes
@@ -100,7 +104,12 @@ class TableModel:
         return self.decode(self.outputs(data, notices))
 
     def predict_proba(self, data: Any, notices: list[str] | None = None) -> Array:
-        """The probability of each class, (rows, classes), in the order of `classes`."""
+        """The probability of each class, (rows, classes), in the order of `classes`.
+
+        Raises:
+            ArgumentError: the model predicts numbers.
+            DataError: a column is missing, or a cell cannot be what its column was in training.
+        """
         if not isinstance(self.target, ClassTarget):
             raise ArgumentError(f"this model predicts numbers ({self.target.name!r}); it has no probabilities")
         return probabilities(self.outputs(data, notices))
@@ -173,6 +182,7 @@ def load(path: Any, into: Module | None = None) -> Any:
 
     Raises:
         ModelFileError: the file is missing, damaged, of another version, or does not fit `into`.
+        KindError: `into` is no network.
     """
     if into is not None and not isinstance(into, Module):
         raise KindError(f"load: into must be a network (an nn.Module), found {type(into).__name__}")

@@ -69,6 +69,10 @@ def check_gradients(
 
     Returns:
         A report; `report.ok` is the verdict, `report.float32_digits` what float32 keeps, `print(report)` the table.
+
+    Raises:
+        ArgumentError: the network has no weights, or an argument is not usable.
+        ShapeError, KindError: saying which argument, what was needed and what was found.
     """
     check_network(net, "check_gradients")
     if size("check_gradients", "entries", entries) and not net.named_parameters():

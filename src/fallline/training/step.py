@@ -289,6 +289,18 @@ def trace(net: Module, x: Any, y: Any = None, loss: Any = None) -> Graph:
 
     With targets and a loss it is the graph of a training step, in which the nodes that backpropagation
     added are marked; without, that of a prediction. Rows stay symbolic (`n`).
+
+    Args:
+        net: the network.
+        x: inputs (rows, …); only their shape and dtype count.
+        y: targets, for the graph of a training step.
+        loss: a name, a loss object or a function, for the same.
+
+    Returns:
+        The graph.
+
+    Raises:
+        ArgumentError, ShapeError, KindError: saying which argument, what was needed and what was found.
     """
     check_network(net, "trace")
     if y is None:
