@@ -58,7 +58,7 @@ def test_check_finds_the_gradients_right(
     assert 4.0 < found["float32_digits"] < 7.3
     assert f"float32 keeps at least {found['float32_digits']:.1f} digits" in " ".join(out.split())
     assert found["checks"][0]["name"] in out
-    assert max(each["entries"] for each in found["checks"]) == 25
+    assert max(each["entries"] for each in found["checks"]) == 50
     code, line, _ = cli("check", models[target], shop, "--json", "--entries", "3")
     assert {each["entries"] for each in json.loads(line)["checks"]} <= {1, 2, 3}
     assert found["checks"][0]["precision"]["loosest"]["place"]

@@ -127,6 +127,25 @@ def test_nothing_is_changed() -> None:
         assert value.tobytes() == after[name].tobytes(), name
 
 
+def test_of_a_network_of_thousands_of_operations_fewer_entries_are_compared() -> None:
+    class Deep(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(3, 10)
+
+        def __call__(self, x: Any) -> Any:
+            x = self.first(x)
+            for _ in range(4000):
+                x = fl.relu(x)
+            return x
+
+    x, y = np.random.default_rng(0).normal(size=(4, 3)), np.arange(4)
+    report = fl.check_gradients(Deep(), x, y)
+    assert report.ok
+    assert [check.entries for check in report.checks] == [24, 10]
+    assert fl.check_gradients(Deep(), x, y, entries=6).checks[0].entries == 6
+
+
 def test_the_entries_compared_are_a_function_of_the_seed() -> None:
     net = nn.Linear(30, 20)
     x, y = np.random.default_rng(0).normal(size=(4, 30)), [0, 1, 2, 3]

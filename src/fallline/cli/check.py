@@ -7,19 +7,20 @@ from typing import Any
 
 import click
 
-ROWS, ENTRIES = 64, 25
+ROWS = 64
 
 
 @click.command(short_help="Check a model's gradients, and how many digits they keep.")
 @click.argument("model")
 @click.argument("data")
 @click.option(
-    "--entries", type=click.IntRange(min=1), default=ENTRIES, show_default=True,
-    help="Entries of each weight tensor that are compared with finite differences.",
+    "--entries", type=click.IntRange(min=1),
+    help="Entries of each weight tensor that are compared with finite differences, at most.  "
+    "[default: 50; fewer of very deep networks]",
 )  # fmt: skip
 @click.option("--no-header", is_flag=True, help="The first row of DATA is data.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON and nothing else.")
-def check(model: str, data: str, entries: int, no_header: bool, as_json: bool) -> int:
+def check(model: str, data: str, entries: int | None, no_header: bool, as_json: bool) -> int:
     """Compare backpropagation with finite differences, and float32 with float64, for every weight tensor.
 
     MODEL is a model file or a run folder. Up to 64 rows of DATA are used; it must hold the target column. Exit code 1

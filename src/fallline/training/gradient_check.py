@@ -34,6 +34,11 @@ Array = NDArray[Any]
 DRAWS = 4
 """How often weights and inputs are moved by their rounding; the worst counts."""
 
+MOST_ENTRIES, FEWEST_ENTRIES = 50, 5
+"""Of a tensor, where their number is not given."""
+NODES = 200_000
+"""Of the network's graph, computed once for such an entry of each tensor; where they would be more, fewer will do."""
+
 SPREADS = 4
 """Of so many entries of a tensor it is found out how sure a difference is; it is the same loss for all of them."""
 
@@ -45,7 +50,7 @@ def check_gradients(
     loss: Any = "cross_entropy",
     *,
     sample_weight: Any = None,
-    entries: int = 50,
+    entries: int | None = None,
     tolerance: float = TOLERANCE,
     training: bool = False,
     seed: int = 0,
@@ -62,7 +67,8 @@ def check_gradients(
         y: targets.
         loss: a name, a loss object or a function.
         sample_weight: (rows,).
-        entries: at most how many entries of each parameter tensor are compared with differences, chosen by `seed`.
+        entries: at most how many entries of each parameter tensor are compared with differences, chosen by `seed`;
+            None takes 50, and fewer where the network has thousands of operations.
         tolerance: largest relative error that counts as agreement.
         training: trace as in training: Dropout acts (the same elements each time), BatchNorm uses the rows.
         seed: of the choice of entries and of Dropout.
@@ -75,7 +81,9 @@ def check_gradients(
         ShapeError, KindError: saying which argument, what was needed and what was found.
     """
     check_network(net, "check_gradients")
-    if size("check_gradients", "entries", entries) and not net.named_parameters():
+    if entries is not None:
+        size("check_gradients", "entries", entries)
+    if not net.named_parameters():
         raise ArgumentError(f"check_gradients: {net!r} has no weights, so there is no gradient to check")
     chosen = get_loss(loss)
     rows = check_rows(net, x, y, chosen, sample_weight, "float64", "check_gradients")
@@ -85,6 +93,9 @@ def check_gradients(
     point = _Point(rows, values_of(net), total, seed).cast("float64")
     result = point.run(program)
     measure = _Loss(forward, point, result.loss)
+    if entries is None:
+        visits = len(forward.graph.nodes()) * len(result.gradients)
+        entries = max(FEWEST_ENTRIES, min(MOST_ENTRIES, NODES // max(visits, 1)))
     precisions = _precisions(StepProgram(net, rows, chosen, training=training), program, point)
     checks = tuple(
         replace(_check(name, gradient, measure, entries, seed), precision=precisions.get(name))

@@ -9,6 +9,7 @@ import pytest
 
 import fallline as fl
 from fallline.engine.compiled import CompiledProgram
+from fallline.errors import CompileError
 from fallline.ir.graph import Graph
 from fallline.ir.types import BATCH
 from fallline.ops import make_input
@@ -77,3 +78,13 @@ def test_it_is_right_now(oracle: SimpleNamespace, name: str, dtype: str) -> None
     for shards in (1, 3):
         found = CompiledProgram(graph, {"n": rows}, shards, threads=2)(given)
         oracle.all_same_bits(found, oracle.contract(graph, {"n": rows}, given, shards))
+
+
+def test_a_graph_that_is_too_deep_is_refused_before_it_is_worked_on() -> None:
+    leaf = make_input("x", (BATCH, 3), "float32")
+    deep = leaf
+    for _ in range(3000):
+        deep = fl.tanh(deep)
+    graph = Graph({"x": leaf.node}, {"o": deep.node})
+    with pytest.raises(CompileError, match=r"^the graph is too deep for the compiler$"):
+        CompiledProgram(graph, {"n": 4})

@@ -38,10 +38,12 @@ from fallline.engine.compiler.work import work_of
 from fallline.engine.target import Target
 from fallline.errors import CompileError, FalllineError
 from fallline.ir.graph import Graph, Node
-from fallline.ir.kernel import Leaf, Random
+from fallline.ir.kernel import Elementwise, Leaf, Random
 from fallline.ir.types import BATCH, DType
 
 STEP_PARAMETERS = "ptr %context, ptr %rows, ptr %scalars, i64 %step, i64 %thread, i64 %threads"
+DEEPEST = 1000
+"""Elementwise nodes one behind the other. Values are found by calls within calls, of which Python allows no more."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,7 @@ def write_program(
     Raises:
         CompileError: the graph holds something that has no schedule.
     """
+    _refuse_deep(graph)
     try:
         writer = _Writer(graph, sizes, leaves, target, shards)
         writer.profile = profile
@@ -128,6 +131,16 @@ def write_program(
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # a graph from a stranger's file may hold anything; whatever it trips, the reference engine can still try
         raise CompileError(f"the compiled engine failed on this graph ({type(error).__name__}: {error})") from error
+
+
+def _refuse_deep(graph: Graph) -> None:
+    """Raise at once where elementwise nodes follow one another farther than Python's stack reaches."""
+    depths: dict[int, int] = {}
+    for node in graph.nodes():
+        below = max((depths[id(parent)] for parent in node.inputs), default=0)
+        depths[id(node)] = below + 1 if isinstance(node.op.kernel, Elementwise) else 0
+        if below >= DEEPEST:
+            raise CompileError("the graph is too deep for the compiler")
 
 
 class _Writer:
