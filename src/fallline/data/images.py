@@ -23,7 +23,7 @@ Bytes = NDArray[np.uint8]
 Result = TypeVar("Result")
 
 LONGEST = 32
-"""Points of the longer side, at most, where no size is asked for: see docs/results/images.md."""
+"""Points of the longer side, at most, where no size is asked for: see docs/decisions/0017-images.md."""
 COLOURED = 16
 """By how much the channels of a point differ, at least, where it has a colour; compression makes small differences."""
 FEW_POINTS, FEW_IMAGES = 0.01, 0.05

@@ -1,6 +1,7 @@
 """The default recipe for images: what `fallline train` decides for a table whose columns are the points of images.
 
-Each choice stands here, with its reason; `docs/results/mnist_train.md` shows what the whole of them reaches.
+Each choice stands here, with its reason; `docs/results/mnist_train.md` and `docs/results/images.md` show what the whole
+of them reaches.
 """
 
 from dataclasses import replace
