@@ -11,7 +11,7 @@ from fallline.data.objects import clean_texts
 from fallline.data.table import Column, Table
 from fallline.errors import DataError, FalllineError, MissingExtraError, told
 
-_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
+WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 _NESTED = ("STRUCT", "MAP", "UNION", "BLOB", "BIT", "GEOMETRY", "VARIANT")
 
 
@@ -28,13 +28,9 @@ def read_parquet(path: Path, folder: Path, source: str) -> Table:
             relation = database.sql(f"SELECT * FROM read_parquet({duck.plain_name(path, folder, '.parquet')})")
             names, types = list(relation.columns), [str(kind) for kind in relation.types]
             for name, kind in zip(names, types, strict=True):
-                if kind.startswith(_NESTED) or kind.endswith("]"):
-                    raise DataError(
-                        f"{source}, column {name!r}: expected numbers, text, truth values or dates, found {kind}. "
-                        f"Give nested values columns of their own."
-                    )
+                require_plain(name, kind, source)
             wanted = ", ".join(
-                f"{_as_plain(duck.identifier(name), kind)} AS c{k}"
+                f"{as_plain(duck.identifier(name), kind)} AS c{k}"
                 for k, (name, kind) in enumerate(zip(names, types, strict=True))
             )
             arrays = duck.fetch(relation.project(wanted))
@@ -83,9 +79,22 @@ def read_arrow(path: Path, source: str) -> Table:
         ) from None
 
 
-def _as_plain(column: str, kind: str) -> str:
+def require_plain(name: str, kind: str, source: str) -> None:
+    """Refuse a column of nested values.
+
+    Raises:
+        DataError: it is one.
+    """
+    if kind.startswith(_NESTED) or kind.endswith("]"):
+        raise DataError(
+            f"{source}, column {name!r}: expected numbers, text, truth values or dates, found {kind}. "
+            f"Give nested values columns of their own."
+        )
+
+
+def as_plain(column: str, kind: str) -> str:
     """The column in one of the types that `_column` takes."""
-    if kind in _WHOLE:
+    if kind in WHOLE:
         return f"{column}::BIGINT"
     if kind in ("UBIGINT", "HUGEINT", "UHUGEINT", "FLOAT", "DOUBLE", "FLOAT16") or kind.startswith("DECIMAL"):
         return f"{column}::DOUBLE"
