@@ -1,5 +1,6 @@
 """What `fallline train` does and shows, step by step."""
 
+import shutil
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,11 +12,15 @@ import click
 import numpy as np
 
 from fallline.cli import show, train_text
+from fallline.cli.reading import Reading
 from fallline.cli.train_checks import require_new, require_step
-from fallline.data.sources import read_table
+from fallline.data.encoded import head_table
+from fallline.data.many_files import files_of
+from fallline.data.samples import sample_names
+from fallline.data.sources import is_mapped
 from fallline.data.table import LABELS, Table
 from fallline.errors import ArgumentError, CompileError
-from fallline.tables.again import began_with, given_of_run, header_of, table_options, to_store
+from fallline.tables.again import began_with, given_of_run, header_of, table_of_run, table_options, to_store
 from fallline.tables.columns import guess_target
 from fallline.tables.model import TableModel, load
 from fallline.tables.prepare import Prepared, TableOptions, prepare
@@ -33,7 +38,7 @@ from fallline.training.callbacks import Callback
 from fallline.training.observers import Observer
 from fallline.training.plan import Plan
 from fallline.training.progress import ProgressView, Silent, Terminal
-from fallline.training.run_folder import RUN, SELECTION, START
+from fallline.training.run_folder import COLUMNS, RUN, SELECTION, START
 from fallline.training.run_reader import StoredRun
 
 STOPPED = {
@@ -58,6 +63,7 @@ class TrainJob:
         self.folder = self.place = self._choose_folder()
         self.planned: Plan | None = None
         self.branch: dict[str, Any] | None = None
+        self.reads = False  # whether this call has made the run's columns
         self.command = show.command("train", *_words(data, given))
 
     @classmethod
@@ -107,15 +113,20 @@ class TrainJob:
         """Read, decide, train, score, report."""
         try:
             return self._run()
-        except KeyboardInterrupt as stop:
-            if (self.place / START).exists():
+        except BaseException as stop:
+            begun = (self.place / START).exists()
+            if isinstance(stop, KeyboardInterrupt) and begun:
                 stop.add_note(f"to go on: {show.command('train', '--resume', str(self.folder))}")
+            if self.reads and not begun:
+                shutil.rmtree(self.folder / COLUMNS, ignore_errors=True)
+                with suppress(OSError):  # a folder that holds something else stays
+                    self.folder.rmdir()
             raise
 
     def _run(self) -> TableRun:
         if self.again is None or self.branch is not None:
             require_new(self.folder, "--out" if self.branch is None else "--branch")
-        table = read_table(self.data, header_of(self.given))
+        table = self._table()
         target = self._target(table)
         options = table_options(self.given, self._init())
         for further in (options.test, options.validation):
@@ -139,6 +150,22 @@ class TrainJob:
             result = self._on_all_rows(result, options)
         self._finish(result)
         return result
+
+    def _table(self) -> Table:
+        """The data; of very large ones, the first rows tell at once whether the options fit."""
+        header, names = header_of(self.given), self.data
+        files = [] if names in sample_names() else files_of(names)
+        if not files or not is_mapped(files, self.given["mapped"]):
+            return table_of_run(self.folder, names, {**self.given, "mapped": False})
+        head = head_table(files, names, header)
+        self._target(head)
+        for name in (*self.given["drop"], self.given["weight_column"], self.given["time_column"]):
+            if name is not None:
+                head.resolve_column(name)
+        run = self.folder if self.again is None else self.again.path
+        self.reads = self.again is None
+        with Reading(self.console if self.console.is_terminal and not self.silent else None) as reading:
+            return table_of_run(run, names, {**self.given, "mapped": True}, reading.told)
 
     def _on_all_rows(self, first: TableRun, options: TableOptions) -> TableRun:
         """The second training, in the run's own folder."""
@@ -357,10 +384,12 @@ def _words(data: str, given: Mapping[str, Any]) -> list[str]:
     for key, value in given.items():
         option = f"--{names.get(key, key).replace('_', '-')}"
         hidden = ("quiet", "as_json", "profile", "lab", "observe", "out")
-        if key in hidden or value is None or (value is False and key != "refit"):
+        if key in hidden or value is None or (value is False and key not in ("refit", "mapped")):
             continue
         if key == "refit":
             words.append(option if value else "--no-refit")
+        elif key == "mapped":
+            words.append(option if value else "--in-memory")
         elif value is True:
             words.append(option)
         elif key == "drop":

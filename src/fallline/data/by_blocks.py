@@ -67,6 +67,13 @@ def different(values: Array) -> Array:
     return merged(present)
 
 
+def ordered(values: Array) -> Array:
+    """A sorted copy."""
+    found = computed(len(values), values.dtype, lambda part: values[part])
+    found.sort()
+    return found
+
+
 def merged(ordered: Array) -> Array:
     """Each different value of an ascending array once; the array is used up."""
     end = min(len(ordered), 1)
@@ -84,12 +91,12 @@ def any_of(rows: int, test: Callable[[slice], Array]) -> bool:
     return any(bool(np.any(test(part))) for part in blocks(rows))
 
 
-def first_of(rows: int, test: Callable[[slice], Array]) -> int | None:
+def first_of(rows: int, test: Callable[[slice], Any]) -> int | None:
     """The first row for which a test holds; None where it holds for none."""
     for part in blocks(rows):
         found = test(part)
         if found.any():
-            return part.start + int(np.argmax(found))
+            return int(part.start + np.argmax(found))
     return None
 
 

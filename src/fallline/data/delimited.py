@@ -303,6 +303,7 @@ def _whole_if_possible(database: Any, k: int, values: NDArray[np.float64], start
 
 
 def nearly_numeric(source: str, name: str, bad: int, row: int, cell: str) -> str:
+    """What to say of a column of text whose cells are numbers but for a few."""
     cells = "1 cell that is no number" if bad == 1 else f"{bad} cells that are no numbers, the first"
     return (
         f"{source}: column {name!r} is read as text because of {cells}: {cell!r} in row {row + 1}. "

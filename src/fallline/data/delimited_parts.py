@@ -2,6 +2,7 @@
 
 import codecs
 import gzip
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -14,8 +15,10 @@ from numpy.typing import NDArray
 from fallline.data import duck, parts
 from fallline.data.delimited import NEARLY_ALL, nearly_numeric, read_delimited
 from fallline.data.dialect import Dialect, column_names, looks_like_header, sniff
+from fallline.data.many_files import ending_of, require_same
 from fallline.data.mapped import ColumnFile, Vocabulary, write_words
 from fallline.data.spelling import MISSING_MARKS
+from fallline.data.table import Table
 from fallline.data.text_files import ODD_BLANKS, prepare_text
 from fallline.data.wide import exact, number
 from fallline.errors import DataError, FalllineError
@@ -32,6 +35,7 @@ class Head:
     """What the first rows tell.
 
     Attributes:
+        table: of these rows.
         dialect: how cells are told apart.
         names: of the columns.
         header: whether the first record names them.
@@ -39,6 +43,7 @@ class Head:
         notices: of the names.
     """
 
+    table: Table
     dialect: Dialect
     names: list[str]
     header: bool
@@ -77,13 +82,13 @@ def head_of(path: Path, source: str, folder: Path, header: bool | None) -> Head:
             data = data[: data.rfind(b"\n") + 1] or data + file.readline(SAMPLE_BYTES)
     sample = folder / "head.csv"
     sample.write_bytes(data)
-    ending = (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
+    ending = ending_of(path)
     text = prepare_text(sample, folder, source)
     table = read_delimited(text, folder, ending, header)
     dialect = sniff(text.path, ending)
     named = table.lines is not None and int(table.lines[0]) > 1
     numeric = [values.dtype.kind in "if" for values in table.columns.values()]
-    return Head(dialect, table.names, named, numeric, column_names(dialect.first)[1] if named else [])
+    return Head(table, dialect, table.names, named, numeric, column_names(dialect.first)[1] if named else [])
 
 
 def encode_delimited(
@@ -105,14 +110,53 @@ def encode_delimited(
         DataError: the files are not even text, or do not agree.
     """
     head = head_of(files[0], source, work, header)
-    kinds = [SKIPPED if n in drop else NUMBER if is_n else TEXT for n, is_n in zip(head.names, head.numeric, strict=True)]
+    kinds = [
+        SKIPPED if n in drop else NUMBER if is_n else TEXT for n, is_n in zip(head.names, head.numeric, strict=True)
+    ]
     encoding = _Encoding(files, source, folder, work, head, kinds)
     encoding.run(range(len(kinds)), told)
     encoding.again(told)
-    if header is None and (found := encoding.header()) != head.header:
+    if header is None and len(files) == 1 and (found := encoding.header()) != head.header:
         encoding.close()
         return encode_delimited(files, source, folder, work, found, drop, told)
     return encoding.finish()
+
+
+def joined(files: Sequence[Path], folder: Path, header: bool | None) -> tuple[Path, bool]:
+    """(one file of all the lines of some, of whose headers only the first is there; whether there is a header).
+
+    Raises:
+        DataError: their columns are not the same.
+    """
+    heads: list[Head] = []
+    whole = folder / f"joined{ending_of(files[0])}"
+    with open(whole, "wb") as out:
+        for number_of_file, path in enumerate(files):
+            work = folder / f"{number_of_file}"
+            work.mkdir()
+            head = head_of(path, str(path), work, heads[0].header if heads else header)
+            heads.append(head)
+            require_same(heads[0].names, head.names, str(files[0]), str(path))
+            if head.dialect.delimiter != heads[0].dialect.delimiter:
+                raise DataError(f"{path} separates cells by another character than {files[0]}: write them alike.")
+            with _opened(path) as file:
+                plain = work / f"plain{ending_of(path)}"
+                with open(plain, "wb") as copy:
+                    shutil.copyfileobj(file, copy, 1 << 20)
+            with open(prepare_text(plain, work, str(path)).path, "rb") as file:
+                if number_of_file and head.header:
+                    file.readline()
+                _append(out, file)
+    return whole, heads[0].header
+
+
+def _append(out: IO[bytes], file: IO[bytes]) -> None:
+    last = b"\n"
+    while data := file.read(1 << 20):
+        out.write(data)
+        last = data[-1:]
+    if last != b"\n":
+        out.write(b"\n")
 
 
 class _Encoding:
@@ -286,27 +330,6 @@ def sniff_as(path: Path, dialect: Dialect) -> tuple[str, ...]:
         return tuple(cell.strip() for cell in next(iter(read_records(file, dialect)), []))
 
 
-def require_same(names: list[str], found: list[str], first: str, other: str) -> None:
-    """Refuse a file whose columns are not those of the first one.
-
-    Raises:
-        DataError: naming the file and the difference.
-    """
-    if found == names:
-        return
-    for word, here, there in (("lacks", names, found), ("has", found, names)):
-        more = [name for name in here if name not in there]
-        if more:
-            shown = ", ".join(map(repr, more[:5])) + (", …" if len(more) > 5 else "")
-            which = "which" if word == "lacks" else "which is not a column of"
-            end = f"{which} {first} has" if word == "lacks" else f"{which} {first}"
-            columns = "the column" if len(more) == 1 else "the columns"
-            raise DataError(f"{other} {word} {columns} {shown}, {end}: files of one table need the same columns.")
-    raise DataError(
-        f"{other} has the columns of {first} in another order: files of one table need the same columns in one order."
-    )
-
-
 @dataclass
 class _Lines:
     """Some whole lines of a file."""
@@ -316,7 +339,7 @@ class _Lines:
     wanted: list[int]
     name: str
     line: int
-    bytes: int
+    size: int
     columns: dict[int, NDArray[Any]] = field(default_factory=dict)
 
     def read(self, worker: parts.Worker) -> parts.Rows:
@@ -336,7 +359,7 @@ class _Lines:
             if rows is not None:
                 if rows.count != count:
                     break
-                rows.bytes = self.bytes
+                rows.bytes = self.size
                 return rows
         raise DataError(self._uneven(f"{dialect.columns} cells were expected in each"))
 
@@ -360,8 +383,8 @@ class _Lines:
 
     def _uneven(self, what: str) -> str:
         return (
-            f"{self.name}, in the {PART_BYTES >> 20} MB from line {self.line} on: {what}, and a row must be one line in "
-            "a table that is mapped. Correct these lines, save the table as Parquet, or read it with --in-memory"
+            f"{self.name}, in the {PART_BYTES >> 20} MB from line {self.line} on: {what}, and a row must be one line "
+            "in a table that is mapped. Correct these lines, save the table as Parquet, or read it with --in-memory."
         )
 
     def _ask(self, worker: parts.Worker, source: "_Source", plain: bool) -> parts.Rows | None:
@@ -423,8 +446,11 @@ class _Source:
     def __init__(self, path: Path, dialect: Dialect, data: bytes) -> None:
         self.path, self.dialect = path, dialect
         edges = (dialect.delimiter, "\n", "\r", dialect.quote or "\n")
-        self.spaces = data[:1] == b" " or _has(data, " ", lambda before, after: _one_of(before, edges) | _one_of(after, edges))
-        self.odd = {mark for mark in ODD_BLANKS - {dialect.delimiter} if mark.encode() in data}
+        self.spaces = data[:1] == b" " or _has(
+            data, " ", lambda before, after: _one_of(before, edges) | _one_of(after, edges)
+        )
+        blanks = {mark for mark in ODD_BLANKS - {dialect.delimiter} if not data.isascii() or mark.isascii()}
+        self.odd = {mark for mark in blanks if mark.encode() in data}
         # DuckDB would take 1_000 for a number
         self.plain = not self.odd and not _has(data, "_", lambda before, after: _digits(before) & _digits(after))
 
@@ -439,9 +465,7 @@ class _Source:
 
     def reader(self, numbers: set[int]) -> str:
         """The call that reads the part, some columns as numbers at once."""
-        columns = ", ".join(
-            f"c{k}: '{'DOUBLE' if k in numbers else 'VARCHAR'}'" for k in range(self.dialect.columns)
-        )
+        columns = ", ".join(f"c{k}: '{'DOUBLE' if k in numbers else 'VARCHAR'}'" for k in range(self.dialect.columns))
         quote = duck.quoted(self.dialect.quote or "")
         marks = ", ".join(duck.quoted(mark) for mark in sorted(MISSING_MARKS))
         return (

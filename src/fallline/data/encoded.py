@@ -1,18 +1,23 @@
 """A table of any size, encoded once into a folder of columns, and used again as long as its files are the same."""
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fallline.data.mapped import TABLE, Content, open_table, read_content, require_room, write_content
+from fallline.data import scratch
+from fallline.data.many_files import kind_of
+from fallline.data.mapped import Content, open_table, read_content, require_room, write_content
 from fallline.data.table import Table
+from fallline.engine.memory import total_memory
 from fallline.errors import DataError
 
-DELIMITED_PARTS = (".csv", ".tsv", ".tab", ".psv", ".txt", ".dat", ".data")
-PARQUET_PARTS = (".parquet", ".pq")
+SHARE = 0.25
+"""Of the machine's memory: from this size of their files on, columns are mapped."""
+HEAD_ROWS = 20_000
+WHOLE_TABLE = 3.0
+"""Room that columns, parts of them and encoded rows need, in sizes of the files."""
 GZIP_TIMES = 5
 """What is unpacked is taken to be so many times as large."""
 Told = Callable[[int, int], None]
@@ -36,16 +41,20 @@ def encoded(
     Raises:
         DataError: the files cannot be read, or the disk is too small.
     """
-    request = {"header": header, "drop": sorted(drop), "files": [str(path) for path in files]}
+    if drop:
+        head = head_table(files, source, header)
+        drop = sorted({head.resolve_column(name) for name in drop})
+    request = {"header": header, "drop": list(drop), "files": [str(path) for path in files]}
     content = read_content(folder)
     if content is not None and content.request == request and unchanged(content, files):
+        scratch.use(folder)
         return open_table(folder, content)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
         _encode(files, source, folder, request, told)
         found = read_content(folder)
-        assert found is not None  # noqa: S101 (it was written a moment ago)
+        assert found is not None
         return open_table(folder, found)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -53,18 +62,17 @@ def encoded(
 
 
 def _encode(files: Sequence[Path], source: str, folder: Path, request: dict[str, Any], told: Told) -> None:
-    sizes = [path.stat().st_size * (GZIP_TIMES if path.suffix.lower() == ".gz" else 1) for path in files]
-    require_room(folder, 2 * sum(sizes))
-    done = 0
+    whole, done = int(_unpacked(files)), 0
+    require_room(folder, int(WHOLE_TABLE * whole))
 
     def more(size: int) -> None:
         nonlocal done
         done += size
-        told(min(done, sum(sizes)), sum(sizes))
+        told(min(done, whole), whole)
 
     signs = [signature(path) for path in files]
     with tempfile.TemporaryDirectory(prefix="reading-", dir=folder) as name:
-        if ending_of(files[0]) in PARQUET_PARTS:
+        if kind_of(files[0]) == 1:
             from fallline.data.parquet_parts import encode_parquet
 
             found = encode_parquet(files, source, folder, Path(name), request["drop"], more)
@@ -78,16 +86,30 @@ def _encode(files: Sequence[Path], source: str, folder: Path, request: dict[str,
     write_content(folder, Content(source, found.rows, columns, signs, found.notices, found.first_line, request))
 
 
-def ending_of(path: Path) -> str:
-    """The ending that tells the kind of a file, without that of its compression."""
-    return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
+def head_table(files: Sequence[Path], source: str, header: bool | None) -> Table:
+    """The first rows of some files: enough to tell which columns there are.
+
+    Raises:
+        DataError: the first file cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="fallline-") as name:
+        if kind_of(files[0]) == 0:
+            from fallline.data.delimited_parts import head_of
+
+            return head_of(files[0], source, Path(name), header).table
+        from fallline.data.parquet import read_parquet
+
+        return read_parquet(files[:1], Path(name), source, HEAD_ROWS)
 
 
-def can_be_encoded(files: Sequence[Path]) -> bool:
-    """Whether files are of a kind that can be read part by part."""
-    endings = {ending_of(path) for path in files}
-    packed = any(path.suffix.lower() == ".gz" for path in files)
-    return endings <= set(DELIMITED_PARTS) or (endings <= set(PARQUET_PARTS) and not packed)
+def is_large(files: Sequence[Path]) -> bool:
+    """Whether files are so large that their columns are better mapped."""
+    memory = total_memory()
+    return memory is not None and _unpacked(files) > SHARE * memory
+
+
+def _unpacked(files: Sequence[Path]) -> float:
+    return sum(path.stat().st_size * (GZIP_TIMES if path.suffix.lower() == ".gz" else 1) for path in files)
 
 
 def signature(path: Path) -> dict[str, Any]:
@@ -99,15 +121,3 @@ def signature(path: Path) -> dict[str, Any]:
 def unchanged(content: Content, files: Sequence[Path]) -> bool:
     """Whether the files are those that were read."""
     return content.files == [signature(path) for path in files]
-
-
-def content_hash(path: Path) -> str:
-    """What a file's content is called."""
-    digest = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
-        while part := file.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()
-
-
-__all__ = ["TABLE", "can_be_encoded", "content_hash", "encoded"]

@@ -1,8 +1,8 @@
 """A table in a folder: one .npy file for each column, mapped into memory where it is looked at.
 
-    table.json    rows, columns, where they come from; written last, so that a folder without it holds no table
-    0.npy, …      the columns in order: float64, int64, bool, datetime64[us]; of text int32, the place of each row's word
-    0.json, …     the words of a column of text; −1 is no place: the cell is missing
+table.json    rows, columns, where they come from; written last, so that a folder without it holds no table
+0.npy, …      the columns in order: float64, int64, bool, datetime64[us]; of text int32, the place of each row's word
+0.json, …     the words of a column of text; −1 is no place: the cell is missing
 """
 
 import json

@@ -1,7 +1,7 @@
 """Parquet files of any size to columns in files, some hundred thousand rows at a time."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.data import duck, parts
-from fallline.data.delimited_parts import Encoded, require_same
+from fallline.data.delimited_parts import Encoded
 from fallline.data.mapped import ColumnFile, Vocabulary, write_words
-from fallline.data.parquet import WHOLE, as_plain, require_plain
-from fallline.errors import DataError, FalllineError, told as told_of
+from fallline.data.parquet import WHOLE, as_plain, require_plain, require_same_columns
+from fallline.errors import DataError, FalllineError
+from fallline.errors import told as told_of
 
 ROWS = 1 << 17
 TEXT = np.dtype(np.int32)
@@ -64,7 +65,7 @@ def _encode(
         columns, counts = _survey(databases[0], files, places, source)
         kept = {k: column for k, column in enumerate(columns) if column.name not in drop}
         words = {k: Vocabulary(clean=True) for k, column in kept.items() if column.dtype == TEXT}
-        out = {k: stack.enter_context(_closing(ColumnFile(folder / f"{k}.npy", c.dtype))) for k, c in kept.items()}
+        out = {k: stack.enter_context(closing(ColumnFile(folder / f"{k}.npy", c.dtype))) for k, c in kept.items()}
 
         def take(rows: parts.Rows) -> None:
             for k, values in rows.columns.items():
@@ -80,19 +81,6 @@ def _encode(
     return Encoded([column.name for column in columns], kinds, sum(counts), [], None)
 
 
-class _closing:
-    """A file of a column, with its header once it is done."""
-
-    def __init__(self, file: ColumnFile) -> None:
-        self.file = file
-
-    def __enter__(self) -> ColumnFile:
-        return self.file
-
-    def __exit__(self, *raised: object) -> None:
-        self.file.close()
-
-
 def _quoted_place(path: Path, work: Path, number: int) -> str:
     """A file under a name without wildcards, in SQL."""
     place = work / f"{number}"
@@ -104,22 +92,17 @@ def _survey(
     database: Any, files: Sequence[Path], places: Sequence[str], source: str
 ) -> tuple[list[_Column], list[int]]:
     """(the columns, the rows of each file); what is missing decides what a column becomes."""
-    known: list[tuple[str, str]] = []
+    first: Any = None
     counts: list[int] = []
     filled: NDArray[np.int64] | None = None
     for path, place in zip(files, places, strict=True):
         relation = database.sql(f"SELECT * FROM read_parquet({place})")
-        found = list(zip(relation.columns, [str(kind) for kind in relation.types], strict=True))
         name = source if len(files) == 1 else str(path)
-        known = known or found
-        require_same([n for n, _ in known], [n for n, _ in found], str(files[0]), name)
-        for (column, kind), (_, other) in zip(known, found, strict=True):
-            require_plain(column, other, name)
-            if kind != other:
-                raise DataError(
-                    f"{name}, column {column!r}: its cells are {other}, and {kind} in {files[0]}: files of one table "
-                    "need the same columns."
-                )
+        first = relation if first is None else first
+        require_same_columns(first, relation, str(files[0]), name)
+        found = list(zip(relation.columns, [str(kind) for kind in relation.types], strict=True))
+        for column, kind in found:
+            require_plain(column, kind, name)
         wanted = ", ".join(f"count({duck.identifier(n)})" for n, _ in found)
         rows, *present = database.execute(f"SELECT count(*), {wanted} FROM read_parquet({place})").fetchone()
         counts.append(int(rows))
@@ -127,7 +110,7 @@ def _survey(
     if not sum(counts) or filled is None:
         raise DataError(f"{source} holds columns and no rows: there is no row to read.")
     gaps = (filled < sum(counts)).tolist()
-    return [_column(*pair, gap) for pair, gap in zip(known, gaps, strict=True)], counts
+    return [_column(*pair, gap) for pair, gap in zip(found, gaps, strict=True)], counts
 
 
 def _column(name: str, kind: str, gaps: bool) -> _Column:
@@ -137,8 +120,10 @@ def _column(name: str, kind: str, gaps: bool) -> _Column:
     if plain.endswith("::VARCHAR"):
         return _Column(name, plain, TEXT)
     if kind in WHOLE:
-        return _Column(name, f"{plain}::DOUBLE", np.dtype(np.float64), nan) if gaps else _Column(
-            name, plain, np.dtype(np.int64)
+        return (
+            _Column(name, f"{plain}::DOUBLE", np.dtype(np.float64), nan)
+            if gaps
+            else _Column(name, plain, np.dtype(np.int64))
         )
     if plain.endswith("::DOUBLE"):
         return _Column(name, plain, np.dtype(np.float64), nan)

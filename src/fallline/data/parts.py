@@ -52,7 +52,7 @@ class Worker:
 
     def word_type(self, place: int, vocabulary: Vocabulary) -> str | None:
         """The name of a type of the words that were known a moment ago; None where they are none, or too many."""
-        texts = list(vocabulary.known)[1:]  # a copy: others are taken up meanwhile
+        texts = [text for text in list(vocabulary.known) if text is not None]  # a copy: others are taken up meanwhile
         if not 0 < len(texts) <= FAST_WORDS:
             return None
         if self._types.get(place) != len(texts):

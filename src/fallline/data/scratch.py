@@ -1,7 +1,7 @@
 """Where large arrays lie that are needed for a while: in memory, or in files without a name that are mapped.
 
 Pages of a mapped file are the system's to write out and take back, so that such an array takes no memory of its own.
-Who works on a table that is mapped opens a folder for the time; everybody else's arrays are ordinary ones.
+Files are used once a table was opened that is mapped itself; until then all arrays are ordinary ones.
 """
 
 import errno
@@ -10,9 +10,6 @@ import mmap
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +21,12 @@ from fallline.errors import DataError
 
 SMALL = 1 << 24
 """Arrays up to so many bytes are always in memory."""
-_folder: ContextVar[Path | None] = ContextVar("folder", default=None)
+_place: dict[str, Path | None] = {"folder": None}
 
 
-@contextmanager
-def in_folder(folder: Path | None) -> Iterator[None]:
-    """Within the block, `empty` puts large arrays into files of that folder; with None, into memory."""
-    before = _folder.set(folder)
-    try:
-        yield
-    finally:
-        _folder.reset(before)
-
-
-def is_open() -> bool:
-    """Whether large arrays go to files here."""
-    return _folder.get() is not None
+def use(folder: Path | None) -> None:
+    """From now on, `empty` puts large arrays into files of that folder, while it is there; of None, into memory."""
+    _place["folder"] = folder
 
 
 def empty(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
@@ -48,9 +35,9 @@ def empty(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     Raises:
         DataError: the disk has no room for it.
     """
-    folder, kind = _folder.get(), np.dtype(dtype)
+    folder, kind = _place["folder"], np.dtype(dtype)
     size = math.prod((shape,) if isinstance(shape, int) else shape) * kind.itemsize
-    if folder is None or size <= SMALL:
+    if size <= SMALL or folder is None or not folder.is_dir():
         return np.empty(shape, dtype=kind)
     with tempfile.TemporaryFile(dir=folder) as file:
         reserve(file.fileno(), size, folder)

@@ -31,12 +31,11 @@ def tree_sum(values: ArrayLike, axis: int = 0) -> Any:
 
     The order is a function of n alone. An empty axis sums to 0.
     """
+    if np.ndim(values) == 1 and np.size(values):
+        flat = np.asarray(values)
+        return tree_sum_of(len(flat), lambda start, stop: flat[start:stop].astype(np.float64))
     array = np.moveaxis(np.asarray(values, dtype=np.float64), axis, 0)
-    if array.shape[0] == 0:
-        return np.zeros(array.shape[1:])[()]
-    if array.ndim == 1:
-        return tree_sum_of(len(array), lambda start, stop: array[start:stop])
-    return _folded(array)[0]
+    return _folded(array)[0] if array.shape[0] else np.zeros(array.shape[1:])[()]
 
 
 def tree_sum_of(count: int, part: Callable[[int, int], Float64Array]) -> Float64:

@@ -2,17 +2,22 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from glob import has_magic
 from pathlib import Path
 from typing import Any
 
+from fallline.data.encoded import Told
 from fallline.data.encoders import TableEncoder
+from fallline.data.many_files import files_of
 from fallline.data.sources import read_table
+from fallline.data.table import Table
 from fallline.data.targets import target_from_json
 from fallline.errors import DataError, RunFolderError
 from fallline.tables.images import plan_from_json
 from fallline.tables.model import KEY, TableModel
 from fallline.tables.prepare import Prepared, TableOptions, prepare
 from fallline.training.recording import Given
+from fallline.training.run_folder import COLUMNS, SELECTION
 from fallline.training.run_reader import StoredRun
 
 NAMES = {"lr": "learning_rate", "batch": "batch_size"}
@@ -48,7 +53,7 @@ def header_of(given: Mapping[str, Any]) -> bool | None:
 
 def to_store(data: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """What run.json must say for the run to find its data again: options, places and hashes of the files."""
-    options = {name: given[name] for name in ("target", "drop", "no_header", *PLAIN, *FILES)}
+    options = {name: given[name] for name in ("target", "drop", "no_header", "mapped", *PLAIN, *FILES)}
     files = [data, *(value for name in FILES if isinstance(value := given[name], str))]
     return {"options": options, "files": {name: _file(name) for name in files}}
 
@@ -70,8 +75,8 @@ def given_of_run(stored: StoredRun) -> tuple[str, dict[str, Any]]:
             "are; in Python, fl.resume and fl.replay take x and y"
         )
     try:
-        options = {"refit": False, **options}  # runs of before had one training
-        found = {name: _found(stored, name, known) for name, known in files.items()}
+        options = {"refit": False, "mapped": None, **options}  # runs of before had one training, in memory
+        found = {name: _found_all(stored, name, known) for name, known in files.items()}
         missing = [name for name in ("target", "drop", "no_header", *PLAIN, *FILES) if name not in options]
         if missing:
             raise KeyError(missing[0])
@@ -91,13 +96,26 @@ def prepared_again(stored: StoredRun) -> tuple[Prepared, TableOptions]:
     """
     data, given = given_of_run(stored)
     options = table_options(given, None if given["init_model"] is None else began_with(stored))
-    prepared = prepare(read_table(data, header_of(given)), stored.made_by["target"], options)
+    prepared = prepare(table_of_run(stored.path, data, given), stored.made_by["target"], options)
     if prepared.encoder.to_json() != stored.model_extra[KEY]["encoder"]:
         raise DataError(
             f"{stored.call}: the data {data!r} are read or encoded otherwise than when the run {str(stored.path)!r} "
             "began; use the version of Fallline that made it"
         )
     return prepared, options
+
+
+def table_of_run(run: Path, data: str, given: Mapping[str, Any], told: Told = lambda done, whole: None) -> Table:
+    """The data of a run; where its columns are mapped, they are in its folder, or are put there.
+
+    Args:
+        run: its folder.
+        data: a file, a folder, a pattern or a bundled set's name.
+        given: its options.
+        told: receives how far reading is.
+    """
+    folder = (run.parent if run.name == SELECTION else run) / COLUMNS
+    return read_table(data, header_of(given), mapped=given["mapped"], folder=folder, drop=given["drop"], told=told)
 
 
 def data_of_run(stored: StoredRun) -> Given:
@@ -122,10 +140,14 @@ def began_with(stored: StoredRun) -> TableModel:
     )
 
 
-def _file(name: str) -> dict[str, str] | None:
-    """Where a file is and what its content is called; None for what is no file, such as a bundled set's name."""
+def _file(name: str) -> Any:
+    """Where a file is and what its content is called; of a folder or pattern, the same of each; else None."""
     path = Path(name)
-    return {"path": str(path.resolve()), "hash": _hash(path)} if path.is_file() else None
+    if path.is_file():
+        return {"path": str(path.resolve()), "hash": _hash(path)}
+    if not path.is_dir() and not has_magic(name):
+        return None
+    return [{"path": str(path.resolve()), "hash": _hash(path)} for path in files_of(name)]
 
 
 def _hash(path: Path) -> str:
@@ -139,6 +161,26 @@ def _hash(path: Path) -> str:
 def _parts(file: Any) -> Iterable[bytes]:
     while part := file.read(1 << 20):
         yield part
+
+
+def _found_all(stored: StoredRun, name: str, known: Any) -> str:
+    """Where the file, or the folder or the files of a pattern, of the run are now.
+
+    Raises:
+        DataError: nowhere, or they have changed.
+    """
+    if not isinstance(known, list):
+        return _found(stored, name, known)
+    files = [path.name for path in files_of(name)]
+    if files != (then := [Path(each["path"]).name for each in known]):
+        shown = sorted(set(files) ^ set(then))
+        raise DataError(
+            f"{stored.call}: {name!r} no longer means the files of the run {str(stored.path)!r} (the difference: "
+            f"{', '.join(shown[:5])}{', …' if len(shown) > 5 else ''}); put them back, or train anew"
+        )
+    for path, each in zip(files_of(name), known, strict=True):
+        _found(stored, str(path), each)
+    return name
 
 
 def _found(stored: StoredRun, name: str, known: Mapping[str, str] | None) -> str:
