@@ -16,8 +16,9 @@ ROWS = 1 << 18
 """Of a block."""
 
 
-def blocks(rows: int, size: int = ROWS) -> Iterator[slice]:
-    """Slices that cover so many rows, one after the other."""
+def blocks(rows: int, size: int = 0) -> Iterator[slice]:
+    """Slices that cover so many rows, one after the other, of so many or of `ROWS`."""
+    size = size or ROWS
     for start in range(0, rows, size):
         yield slice(start, min(start + size, rows))
 

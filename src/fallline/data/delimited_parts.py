@@ -4,7 +4,7 @@ import codecs
 import gzip
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
@@ -113,13 +113,13 @@ def encode_delimited(
     kinds = [
         SKIPPED if n in drop else NUMBER if is_n else TEXT for n, is_n in zip(head.names, head.numeric, strict=True)
     ]
-    encoding = _Encoding(files, source, folder, work, head, kinds)
-    encoding.run(range(len(kinds)), told)
-    encoding.again(told)
-    if header is None and len(files) == 1 and (found := encoding.header()) != head.header:
-        encoding.close()
-        return encode_delimited(files, source, folder, work, found, drop, told)
-    return encoding.finish()
+    with closing(_Encoding(files, source, folder, work, head, kinds)) as encoding:
+        encoding.run(range(len(kinds)), told)
+        encoding.again(told)
+        named = encoding.header() if header is None and len(files) == 1 else head.header
+        if named == head.header:
+            return encoding.finish()
+    return encode_delimited(files, source, folder, work, named, drop, told)
 
 
 def joined(files: Sequence[Path], folder: Path, header: bool | None) -> tuple[Path, bool]:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.data import scratch
-from fallline.data.by_blocks import ROWS, blocks, chosen
+from fallline.data import by_blocks, scratch
+from fallline.data.by_blocks import blocks, chosen
 from fallline.data.spelling import distinct
 from fallline.data.table import Column
 
@@ -45,7 +45,7 @@ def _first_equal(words: NDArray[np.uint64]) -> Rows:
     """For each place the first one with the same word, share by share of the words' range."""
     rows, shift = len(words), np.uint64(64 - SHARE_BITS)
     found: Rows = scratch.empty(rows, np.int64)
-    whole = rows <= ROWS
+    whole = rows <= by_blocks.ROWS
 
     def of_share(share: int, part: slice) -> Rows:
         return np.asarray(part.start + np.flatnonzero(words[part] >> shift == share))

@@ -46,22 +46,20 @@ def encoded(
         drop = sorted({head.resolve_column(name) for name in drop})
     request = {"header": header, "drop": list(drop), "files": [str(path) for path in files]}
     content = read_content(folder)
-    if content is not None and content.request == request and unchanged(content, files):
-        scratch.use(folder)
-        return open_table(folder, content)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        _encode(files, source, folder, request, told)
-        found = read_content(folder)
-        assert found is not None
-        return open_table(folder, found)
-    except BaseException:
+    if content is None or content.request != request or not unchanged(content, files):
         shutil.rmtree(folder, ignore_errors=True)
-        raise
+        folder.mkdir(parents=True)
+        try:
+            content = _encode(files, source, folder, request, told)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    scratch.use(folder)
+    return open_table(folder, content)
 
 
-def _encode(files: Sequence[Path], source: str, folder: Path, request: dict[str, Any], told: Told) -> None:
+def _encode(files: Sequence[Path], source: str, folder: Path, request: dict[str, Any], told: Told) -> Content:
+    """Read the files, and make the folder hold their table."""
     whole, done = int(_unpacked(files)), 0
     require_room(folder, int(WHOLE_TABLE * whole))
 
@@ -83,7 +81,9 @@ def _encode(files: Sequence[Path], source: str, folder: Path, request: dict[str,
     if [signature(path) for path in files] != signs:
         raise DataError(f"{source} was written to while it was read: try again when it is whole.")
     columns = list(zip(found.names, found.kinds, strict=True))
-    write_content(folder, Content(source, found.rows, columns, signs, found.notices, found.first_line, request))
+    content = Content(source, found.rows, columns, signs, found.notices, found.first_line, request)
+    write_content(folder, content)
+    return content
 
 
 def head_table(files: Sequence[Path], source: str, header: bool | None) -> Table:
