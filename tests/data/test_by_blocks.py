@@ -1,6 +1,7 @@
 """What is done by blocks of rows gives what doing it at once gives."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,7 +91,8 @@ def test_texts_are_looked_at_as_arrays_of_text_are(cells: list[str | None]) -> N
     assert np.array_equal(is_missing(texts), is_missing(array))  # type: ignore[arg-type]
     assert labels_of(texts) == labels_of(array)  # type: ignore[arg-type]
     (labels, codes), (known, places) = distinct(texts), distinct(array)  # type: ignore[arg-type]
-    assert labels == known and np.array_equal(codes, places)
+    assert labels == known
+    assert np.array_equal(codes, places)
     assert texts[::2].tolist() == cells[::2]
 
 
@@ -109,13 +111,14 @@ def test_a_sum_of_pieces_has_the_order_of_halving(count: int) -> None:
     assert found == folded[0] == exact.tree_sum(values)
 
 
-def test_large_arrays_lie_in_files_while_a_folder_is_in_use(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_large_arrays_lie_in_files_while_a_folder_is_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scratch, "SMALL", 1000)
     try:
         scratch.use(tmp_path)
         array = computed(2000, np.float64, lambda part: np.arange(part.start, part.stop))
         assert array.tolist() == list(range(2000))
-        assert not array.flags.owndata and array.flags.writeable
+        assert not array.flags.owndata
+        assert array.flags.writeable
         assert list(tmp_path.iterdir()) == []  # the file has no name
         scratch.use(tmp_path / "gone")
         assert scratch.empty(2000, np.float64).flags.owndata

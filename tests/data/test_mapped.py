@@ -1,4 +1,4 @@
-"""Columns in files are those in memory, cell by cell; what is half-written, changed or damaged is not taken for whole."""
+"""Columns in files are those in memory, cell by cell; what is half-written, changed or damaged is no table."""
 
 import csv
 import gzip
@@ -24,8 +24,8 @@ from fallline.data.table import Table
 from fallline.errors import DataError
 
 CELLS = st.sampled_from(
-    ["", "NA", "?", "1", "2", "-7", "1.5", "1e3", " 4 ", "9007199254740993", "-0", "inf", "nan", "1_000", "0x10"]
-    + ["red", "blue", " red", "a b", "café", "naïve\u00a0", "True", "2020-01-31", "x" * 40, 'say "so"', "a,b"]
+    ("", "NA", "?", "1", "2", "-7", "1.5", "1e3", " 4 ", "9007199254740993", "-0", "inf", "nan", "1_000", "0x10")
+    + ("red", "blue", " red", "a b", "café", "naïve\u00a0", "True", "2020-01-31", "x" * 40, 'say "so"', "a,b")
 )
 KINDS = {
     "numbers": ["1.5", "2", "-7", "", "NA", "1e3", "inf"],
@@ -166,7 +166,7 @@ def test_parquet_files_with_other_types_are_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"size": [1]}), tmp_path / "a.parquet")
     pq.write_table(pa.table({"size": ["1"]}), tmp_path / "b.parquet")
     for how in (False, True):
-        with pytest.raises(DataError, match="b.parquet, column 'size': its cells are VARCHAR, and BIGINT in .*a.parq"):
+        with pytest.raises(DataError, match=r"b.parquet, column 'size': its cells are VARCHAR, and BIGINT in .*a.parq"):
             read_table(tmp_path, mapped=how, folder=tmp_path / "columns")
 
 
@@ -257,11 +257,11 @@ def test_what_is_no_whole_table_is_read_again_or_refused(shop: Path) -> None:
     require_same(reading(shop), wanted)
     (columns / "1.json").write_text(json.dumps(["red"]))
     with pytest.raises(
-        DataError, match="are damaged .column 'colour': a row has a word that is not there.; remove the"
+        DataError, match=r"are damaged .column 'colour': a row has a word that is not there.; remove the"
     ):
         reading(shop)
     (columns / "0.npy").write_bytes((columns / "0.npy").read_bytes()[:500])
-    with pytest.raises(DataError, match="are damaged .column 'size'"):
+    with pytest.raises(DataError, match=r"are damaged .column 'size'"):
         reading(shop)
 
 
