@@ -37,7 +37,7 @@ def empty(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """
     folder, kind = _place["folder"], np.dtype(dtype)
     size = math.prod((shape,) if isinstance(shape, int) else shape) * kind.itemsize
-    if size <= SMALL or folder is None or not folder.is_dir():
+    if size <= SMALL or kind.hasobject or folder is None or not folder.is_dir():
         return np.empty(shape, dtype=kind)
     with tempfile.TemporaryFile(dir=folder) as file:
         reserve(file.fileno(), size, folder)
