@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 from fallline.engine.memory import in_units
 from fallline.errors import DataError
 
-SMALL = 1 << 24
+SMALL = 1 << 20
 """Arrays up to so many bytes are always in memory."""
 _place: dict[str, Path | None] = {"folder": None}
 
