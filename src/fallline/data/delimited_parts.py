@@ -24,7 +24,7 @@ from fallline.data.wide import exact, number
 from fallline.errors import DataError, FalllineError
 
 Bytes = NDArray[np.uint8]
-PART_BYTES = 1 << 24
+PART_BYTES = 1 << 22
 SAMPLE_BYTES = 1 << 22
 _EXACT = 2.0**53
 NUMBER, TEXT, WHOLE, SKIPPED = "number", "text", "whole", "skipped"
