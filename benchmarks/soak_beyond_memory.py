@@ -20,7 +20,7 @@ BYTES = int(os.environ.get("FALLLINE_BEYOND_BYTES", str(5_000_000_000)))
 SMALLER = 300_000
 MOST_MEMORY, LEAST_RATE = 1 << 30, 100e6
 FOLDER = os.environ.get("FALLLINE_BEYOND_FOLDER")
-OPTIONS = ("--target", "y", "--epochs", "1", "--hidden", "32", "--batch", "1024")
+OPTIONS = ("--target", "y", "--epochs", "1", "--hidden", "8", "--batch", "1024")
 GENERATE_ROWS = 250_000
 
 

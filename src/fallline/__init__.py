@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from fallline import nn, optim
     from fallline.backprop.transforms import grad, hvp
     from fallline.data.batches import batch_order
+    from fallline.data.sources import read_table
     from fallline.engine.threads import set_threads
     from fallline.errors import (
         ArgumentError,
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
 _ROOMS = {
     "backprop.transforms": "grad hvp",
     "data.batches": "batch_order",
+    "data.sources": "read_table",
     "engine.threads": "set_threads",
     "errors": "ArgumentError DataError FalllineError GraphError KindError MissingExtraError ModelFileError "
     "RunFolderError ShapeError",
@@ -162,6 +164,7 @@ __all__ = [
     "plot_backprop",
     "plot_landscape",
     "profile",
+    "read_table",
     "relu",
     "replay",
     "reshape",

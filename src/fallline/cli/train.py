@@ -147,9 +147,9 @@ def train(data: str | None, resume: str | None, branch: Path | None, step: int |
 
     Ctrl-C ends the training with a checkpoint; --resume goes on from there, with the same result.
 
-    DATA is a CSV, TSV, JSON lines, Parquet or Arrow file (also .gz), .npz or idx arrays, or the name of a
-    bundled set: digits, iris, wine, breast_cancer, diabetes, penguins. A folder, or a quoted pattern such as
-    'data/*.csv', is one table of its CSV or Parquet files.
+    DATA is a CSV, TSV, JSON lines, Parquet or Arrow file (also .gz), a folder of CSV or Parquet files or a quoted
+    pattern such as 'data/*.csv', .npz or idx arrays, or the name of a bundled set: digits, iris, wine,
+    breast_cancer, diabetes, penguins.
     """
     _require_fitting(data, resume, branch, step)
     if given["threads"] is not None and "numpy" not in sys.modules:  # NumPy's BLAS reads it when it is loaded
