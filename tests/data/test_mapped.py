@@ -292,3 +292,13 @@ def test_files_are_mapped_by_themselves_where_they_are_large(shop: Path) -> None
     with patch.object(encoded, "total_memory", lambda: shop.stat().st_size):
         assert read_table(shop).mapped
         assert not read_table(shop, mapped=False).mapped
+
+
+def test_a_text_with_very_many_columns_is_refused(tmp_path: Path) -> None:
+    path = written([[f"c{k}" for k in range(1600)], ["1"] * 1600], tmp_path / "wide.csv")
+    with pytest.raises(DataError) as error:
+        read_table(path, mapped=True, folder=tmp_path / "columns")
+    assert str(error.value) == (
+        f"{path} has 1,600 columns, and a CSV file that is mapped at most 1,499: save it as Parquet, or read it with "
+        "--in-memory."
+    )

@@ -3,7 +3,7 @@
 import shutil
 import signal
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -132,7 +132,9 @@ class TrainJob:
         for further in (options.test, options.validation):
             if isinstance(further, Table) and further.layout is not None and further.layout.no_labels:
                 further.column(target)  # says where the labels belong
-        prepared = prepare(table, target, options)
+        busy = table.mapped and self.console.is_terminal and not self.silent
+        with self.console.status("splitting and encoding the rows") if busy else nullcontext():
+            prepared = prepare(table, target, options)
         require_settings(prepared, options)
         settle_rate(prepared, options)
         self._settle_place(prepared, options)

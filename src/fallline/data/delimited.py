@@ -26,7 +26,7 @@ from fallline.data.wide import WideCells, all_whole, exact, number, text_or_empt
 from fallline.errors import DataError, told
 
 _COLUMNS_PER_QUERY = 100
-_WIDE = 1500
+WIDE = 1500
 """Columns from which on a file is read as one long column of cells (wide.py)."""
 NEARLY_ALL = 0.9  # from this share of numbers on, a text column is worth a notice
 
@@ -62,7 +62,7 @@ def read_delimited(text: TextFile, folder: Path, ending: str, header: bool | Non
     if not text.has_quotes and dialect.quote == '"':
         dialect = replace(dialect, quote=None)
     with duck.connection() as database:
-        if dialect.columns >= _WIDE:
+        if dialect.columns >= WIDE:
             return _read_wide(database, text, dialect, folder, header)
         database.execute(
             "PRAGMA disable_optimizer"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.data import duck, parts
-from fallline.data.delimited import NEARLY_ALL, nearly_numeric, read_delimited
+from fallline.data.delimited import NEARLY_ALL, WIDE, nearly_numeric, read_delimited
 from fallline.data.dialect import Dialect, column_names, looks_like_header, sniff
 from fallline.data.many_files import ending_of, require_same
 from fallline.data.mapped import ColumnFile, Vocabulary, write_words
@@ -110,6 +110,11 @@ def encode_delimited(
         DataError: the files are not even text, or do not agree.
     """
     head = head_of(files[0], source, work, header)
+    if len(head.names) >= WIDE:
+        raise DataError(
+            f"{source} has {len(head.names):,} columns, and a CSV file that is mapped at most {WIDE - 1:,}: save it as "
+            "Parquet, or read it with --in-memory."
+        )
     kinds = [
         SKIPPED if n in drop else NUMBER if is_n else TEXT for n, is_n in zip(head.names, head.numeric, strict=True)
     ]

@@ -18,8 +18,8 @@ SHARE = 0.25
 HEAD_ROWS = 20_000
 WHOLE_TABLE = 3.0
 """Room that columns, parts of them and encoded rows need, in sizes of the files."""
-GZIP_TIMES = 5
-"""What is unpacked is taken to be so many times as large."""
+PACKED_TIMES = 5
+"""What is compressed, Parquet or .gz, is taken to be so many times as large."""
 Told = Callable[[int, int], None]
 """Receives how many bytes of how many have been read."""
 
@@ -60,7 +60,7 @@ def encoded(
 
 def _encode(files: Sequence[Path], source: str, folder: Path, request: dict[str, Any], told: Told) -> Content:
     """Read the files, and make the folder hold their table."""
-    whole, done = int(_unpacked(files)), 0
+    whole, done = _text_bytes(files), 0
     require_room(folder, int(WHOLE_TABLE * whole))
 
     def more(size: int) -> None:
@@ -104,12 +104,13 @@ def head_table(files: Sequence[Path], source: str, header: bool | None) -> Table
 
 def is_large(files: Sequence[Path]) -> bool:
     """Whether files are so large that their columns are better mapped."""
-    memory = total_memory()
-    return memory is not None and _unpacked(files) > SHARE * memory
+    memory, times = total_memory(), PACKED_TIMES if kind_of(files[0]) == 1 else 1
+    return memory is not None and times * _text_bytes(files) > SHARE * memory
 
 
-def _unpacked(files: Sequence[Path]) -> float:
-    return sum(path.stat().st_size * (GZIP_TIMES if path.suffix.lower() == ".gz" else 1) for path in files)
+def _text_bytes(files: Sequence[Path]) -> int:
+    """The size of files without the compression of .gz."""
+    return sum(path.stat().st_size * (PACKED_TIMES if path.suffix.lower() == ".gz" else 1) for path in files)
 
 
 def signature(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fallline.data.by_blocks import blocks, gather
 
-FEW = 1 << 15
+FEW = 1 << 17
 """Up to so many chosen cells are given as an array of objects."""
 
 
