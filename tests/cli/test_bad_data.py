@@ -48,7 +48,9 @@ def test_a_file_of_an_unknown_kind(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "t.xlsx").write_bytes(b"x")
     (tmp_path / "folder").mkdir()
     assert refused(*training("t.xlsx", "y")).startswith("t.xlsx is a spreadsheet, which cannot be read: save the sheet")
-    assert refused(*training("folder", "y")) == "folder is a folder: give a file in it."
+    assert refused(*training("folder", "y")) == (
+        "folder is a folder without CSV or Parquet files: give a file. It is empty."
+    )
 
 
 def test_another_encoding_is_read_and_told(train: Callable[..., Any], tmp_path: Path, numbered: Any) -> None:

@@ -227,10 +227,9 @@ def test_missing_and_unknown_files_are_told(tmp_path: Path) -> None:
         "car.csv": f"is not there: did you mean '{tmp_path}/cars.csv'?",
         "zebra.tsv": "has no file of that or a similar name.",
         "no/where.csv": f"is not there: the folder {tmp_path}/no does not exist.",
-        "": "is a folder: give a file in it, such as cars.csv.",
     }.items():
         with pytest.raises(DataError) as problem:
-            read_table(f"{tmp_path}/{name}" if name else str(tmp_path))
+            read_table(f"{tmp_path}/{name}")
         assert sentence in str(problem.value)
     (tmp_path / "t.xlsx").write_bytes(b"PK")
     with pytest.raises(DataError, match=r"t\.xlsx is a spreadsheet, which cannot be read: save the sheet as CSV"):

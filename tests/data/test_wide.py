@@ -34,7 +34,7 @@ def test_a_wide_table_is_read_like_a_narrow_one(named: bool, tmp_path: Path, mon
     text = "\n".join(",".join('"' + cell.replace('"', '""') + '"' for cell in row) for row in rows)
     (tmp_path / "t.csv").write_text(text, encoding="utf-8")
     narrow = read_table(tmp_path / "t.csv")
-    monkeypatch.setattr(delimited, "_WIDE", 60)
+    monkeypatch.setattr(delimited, "WIDE", 60)
     wide = read_table(tmp_path / "t.csv")
     assert list(wide.columns) == list(narrow.columns)
     assert wide.notices == narrow.notices

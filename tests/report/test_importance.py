@@ -23,7 +23,7 @@ def judged_table(rows: int, width: int = 0) -> tuple[Judged, TableEncoder]:
     encoder = TableEncoder.fit(table, describe_columns(table))
     matrix = encoder.transform(table)
     true = matrix[:, encoder.places()["size"][0]].astype(np.float64)
-    return Judged("test", table, matrix, true, true, None, np.zeros(rows), {"rmse": 0.0}, []), encoder
+    return Judged("test", table, matrix, true, true, None, np.zeros(rows), {"rmse": 0.0}, [], rows), encoder
 
 
 def test_every_feature_belongs_to_one_column() -> None:
@@ -85,5 +85,5 @@ def test_time_bounds_rows_then_repeats_then_columns() -> None:
 def test_a_single_row_cannot_be_shuffled() -> None:
     judged, encoder = judged_table(30)
     one = Judged("test", judged.table.select([0]), judged.matrix[:1], judged.true[:1], judged.true[:1], None,
-                 np.zeros(1), {"rmse": 0.0}, [])  # fmt: skip
+                 np.zeros(1), {"rmse": 0.0}, [], 1)  # fmt: skip
     assert permutation_importance(one, encoder.places(), lambda x: x[:, 0], lambda o, r: o) is None

@@ -2,12 +2,16 @@
 
 import csv
 import io
+import itertools
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 from numpy.typing import NDArray
+
+Columns = dict[str, NDArray[Any]]
 
 
 @click.command(short_help="Predict with a model.")
@@ -24,6 +28,7 @@ def predict(model: str, data: tuple[str, ...], out: Path | None, proba: bool, no
     """
     import numpy as np
 
+    from fallline.data.by_blocks import blocks
     from fallline.training.metrics import probabilities
 
     opened = open_model(model)
@@ -31,19 +36,24 @@ def predict(model: str, data: tuple[str, ...], out: Path | None, proba: bool, no
     notices: list[str] = []
     table = opened.read(_one_source(data), False if no_header else None)
     outputs = opened.outputs(table, notices)
-    files = [table.file(row) for row in range(len(table))]
-    columns: dict[str, NDArray[Any]] = {"file": np.asarray(files, dtype=object)} if any(files) else {}
-    columns["prediction"] = opened.decode(outputs)
-    if proba:
-        chances = probabilities(outputs)
-        columns |= {f"probability_{label}": chances[:, i] for i, label in enumerate(classes)}
+
+    def columns(part: slice) -> Columns:
+        files = [table.file(row) for row in range(*part.indices(len(table)))]
+        told: Columns = {"file": np.asarray(files, dtype=object)} if any(files) else {}
+        told["prediction"] = opened.decode(outputs[part])
+        if proba:
+            chances = probabilities(outputs[part])
+            told |= {f"probability_{label}": chances[:, i] for i, label in enumerate(classes)}
+        return told
+
+    parts = map(columns, blocks(max(len(outputs), 1)))
     for notice in [*table.notices, *notices]:
         click.echo(f"note: {notice}", err=True)
     if out is None:
-        sys.stdout.write(as_csv(columns))
+        sys.stdout.writelines(csv_parts(parts))
         sys.stdout.flush()
     else:
-        write_columns(columns, out)
+        write_columns(parts, out)
         click.echo(f"{len(outputs):,} predictions written to {out}", err=True)
     return 0
 
@@ -83,35 +93,43 @@ def open_model(text: str) -> Any:
     return model
 
 
-def as_csv(columns: dict[str, NDArray[Any]]) -> str:
+def as_csv(columns: Columns) -> str:
     """CSV text with a header; numbers with all their digits."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*(_cells(values) for values in columns.values()), strict=True))
-    return text.getvalue()
+    return "".join(csv_parts([columns]))
+
+
+def csv_parts(parts: Iterable[Columns]) -> Iterator[str]:
+    """The same of some rows after the other, with one header."""
+    for number, columns in enumerate(parts):
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        if not number:
+            writer.writerow(columns)
+        writer.writerows(zip(*(_cells(values) for values in columns.values()), strict=True))
+        yield text.getvalue()
 
 
 def _cells(values: NDArray[Any]) -> list[Any]:
     return [repr(v) if isinstance(v, float) else v for v in values.tolist()]
 
 
-def write_columns(columns: dict[str, NDArray[Any]], out: Path) -> None:
+def write_columns(parts: Iterator[Columns], out: Path) -> None:
     """Write a CSV or, where the name ends so, a Parquet file; whole or not at all."""
     from fallline.nn.model_file import write_whole
 
     if out.suffix.lower() in (".parquet", ".pq"):
-        write_whole(out, _parquet(columns))
+        write_whole(out, _parquet(parts))
     else:
-        write_whole(out, as_csv(columns).encode())
+        write_whole(out, (text.encode() for text in csv_parts(parts)))
 
 
-def _parquet(columns: dict[str, NDArray[Any]]) -> bytes:
+def _parquet(parts: Iterator[Columns]) -> Iterator[bytes]:
     """A Parquet file's bytes, by DuckDB."""
     import tempfile
 
     from fallline.data.duck import connection, identifier, quoted
 
+    columns = next(parts)
     _require_different_names(columns)
     kinds = {"i": "BIGINT", "f": "DOUBLE", "b": "BOOLEAN"}
     types = {f"c{k}": kinds.get(values.dtype.kind, "VARCHAR") for k, values in enumerate(columns.values())}
@@ -120,10 +138,13 @@ def _parquet(columns: dict[str, NDArray[Any]]) -> bytes:
     dialect = "auto_detect = false, header = true, delim = ',', quote = '\"', escape = '\"'"
     with tempfile.TemporaryDirectory(prefix="fallline-") as folder, connection() as duck:
         source, target = Path(folder) / "predictions.csv", Path(folder) / "predictions.parquet"
-        source.write_text(as_csv(columns), encoding="utf-8", newline="")
+        with open(source, "w", encoding="utf-8", newline="") as file:
+            file.writelines(csv_parts(itertools.chain([columns], parts)))
         rows = f"read_csv({quoted(str(source))}, {dialect}, columns = {{{declared}}})"
         duck.execute(f"COPY (SELECT {named} FROM {rows}) TO {quoted(str(target))} (FORMAT parquet)")
-        return target.read_bytes()
+        with open(target, "rb") as made:
+            while data := made.read(1 << 20):
+                yield data
 
 
 def _require_different_names(columns: dict[str, NDArray[Any]]) -> None:

@@ -129,6 +129,11 @@ def _require_fitting(data: str | None, resume: str | None, branch: Path | None, 
     "--target-scale", type=click.Choice(["auto", "linear", "log"]), default="auto", show_default=True,
     help="The scale on which numbers are learnt; scores and predictions keep the target's units.",
 )  # fmt: skip
+@click.option(
+    "--mapped/--in-memory",
+    default=None,
+    help="Whether the columns of CSV and Parquet files are kept in files of the run; by default of very large ones.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of each step; by default what its work is worth.")
 @click.option("--shards", type=click.IntRange(min=1), default=1, show_default=True, help="Slices of a batch's sums.")
@@ -151,8 +156,9 @@ def train(data: str | None, resume: str | None, branch: Path | None, step: int |
 
     Ctrl-C ends the training with a checkpoint; --resume goes on from there, with the same result.
 
-    DATA is a CSV, TSV, JSON lines, Parquet or Arrow file (also .gz), .npz or idx arrays, a folder with a folder of
-    images for each class, or the name of a bundled set: digits, iris, wine, breast_cancer, diabetes, penguins.
+    DATA is a CSV, TSV, JSON lines, Parquet or Arrow file (also .gz), a folder of CSV or Parquet files or a quoted
+    pattern such as 'data/*.csv', .npz or idx arrays, a folder with a folder of images for each class, or the name of
+    a bundled set: digits, iris, wine, breast_cancer, diabetes, penguins.
     """
     _require_fitting(data, resume, branch, step)
     if given["threads"] is not None and "numpy" not in sys.modules:  # NumPy's BLAS reads it when it is loaded

@@ -1,8 +1,9 @@
 """What `fallline train` does and shows, step by step."""
 
+import shutil
 import signal
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,16 @@ import numpy as np
 from rich.text import Text
 
 from fallline.cli import show, train_text
+from fallline.cli.reading import Reading
 from fallline.cli.train_checks import require_new, require_step
+from fallline.data.encoded import head_table
+from fallline.data.image_files import find_images
+from fallline.data.many_files import files_of
+from fallline.data.samples import sample_names
+from fallline.data.sources import is_mapped
 from fallline.data.table import Table
 from fallline.errors import ArgumentError, CompileError
-from fallline.tables.again import began_with, given_of_run, read_given, table_options, to_store
+from fallline.tables.again import began_with, given_of_run, header_of, table_of_run, table_options, to_store
 from fallline.tables.columns import guess_target
 from fallline.tables.model import TableModel, load
 from fallline.tables.prepare import Prepared, TableOptions, prepare
@@ -33,7 +40,7 @@ from fallline.training.callbacks import Callback
 from fallline.training.observers import Observer
 from fallline.training.plan import Plan
 from fallline.training.progress import ProgressView, Silent, Terminal
-from fallline.training.run_folder import RUN, SELECTION, START
+from fallline.training.run_folder import COLUMNS, RUN, SELECTION, START
 from fallline.training.run_reader import StoredRun
 
 STOPPED = {
@@ -58,6 +65,7 @@ class TrainJob:
         self.folder = self.place = self._choose_folder()
         self.planned: Plan | None = None
         self.branch: dict[str, Any] | None = None
+        self.reads = False  # whether this call has made the run's columns
         self.command = show.command("train", *_words(data, given))
 
     @classmethod
@@ -107,23 +115,29 @@ class TrainJob:
         """Read, decide, train, score, report."""
         try:
             return self._run()
-        except KeyboardInterrupt as stop:
-            if (self.place / START).exists():
+        except BaseException as stop:
+            begun = (self.place / START).exists()
+            if isinstance(stop, KeyboardInterrupt) and begun:
                 stop.add_note(f"to go on: {show.command('train', '--resume', str(self.folder))}")
+            if self.reads and not begun:
+                shutil.rmtree(self.folder / COLUMNS, ignore_errors=True)
+                with suppress(OSError):  # a folder that holds something else stays
+                    self.folder.rmdir()
             raise
 
     def _run(self) -> TableRun:
         if self.again is None or self.branch is not None:
             require_new(self.folder, "--out" if self.branch is None else "--branch")
         init = self._init()
-        with self.console.status(Text(f"reading {self.data}")):  # thousands of images take a while
-            table = read_given(self.data, self.given, init)
+        table = self._table(init)
         target = self._target(table)
         options = table_options(self.given, init, table)
         for further in (options.test, options.validation):
             if isinstance(further, Table) and further.layout is not None and further.layout.no_labels:
                 further.column(target)  # says where the labels belong
-        prepared = prepare(table, target, options)
+        busy = table.mapped and self.console.is_terminal and not self.silent
+        with self.console.status("splitting and encoding the rows") if busy else nullcontext():
+            prepared = prepare(table, target, options)
         require_settings(prepared, options)
         settle_rate(prepared, options)
         self._settle_place(prepared, options)
@@ -141,6 +155,23 @@ class TrainJob:
             result = self._on_all_rows(result, options)
         self._finish(result)
         return result
+
+    def _table(self, init: TableModel | None) -> Table:
+        """The data; of very large ones, the first rows tell at once whether the options fit."""
+        header, names = header_of(self.given), self.data
+        files = [] if names in sample_names() or find_images(names) is not None else files_of(names)
+        if not files or not is_mapped(files, self.given["mapped"]):
+            with self.console.status(Text(f"reading {names}")):  # thousands of images take a while
+                return table_of_run(self.folder, names, {**self.given, "mapped": False}, init)
+        head = head_table(files, names, header)
+        self._target(head)
+        for name in (*self.given["drop"], self.given["weight_column"], self.given["time_column"]):
+            if name is not None:
+                head.resolve_column(name)
+        run = self.folder if self.again is None else self.again.path
+        self.reads = self.again is None
+        with Reading(self.console if self.console.is_terminal and not self.silent else None) as reading:
+            return table_of_run(run, names, {**self.given, "mapped": True}, init, reading.told)
 
     def _on_all_rows(self, first: TableRun, options: TableOptions) -> TableRun:
         """The second training, in the run's own folder."""
@@ -359,10 +390,12 @@ def _words(data: str, given: Mapping[str, Any]) -> list[str]:
     for key, value in given.items():
         option = f"--{names.get(key, key).replace('_', '-')}"
         hidden = ("quiet", "as_json", "profile", "lab", "observe", "out")
-        if key in hidden or value is None or (value is False and key != "refit"):
+        if key in hidden or value is None or (value is False and key not in ("refit", "mapped")):
             continue
         if key == "refit":
             words.append(option if value else "--no-refit")
+        elif key == "mapped":
+            words.append(option if value else "--in-memory")
         elif value is True:
             words.append(option)
         elif key == "drop":

@@ -168,17 +168,18 @@ def describe_target(prepared: Prepared) -> str:
     """The classes with their counts, or the range of values."""
     if isinstance(prepared.codec, ClassTarget):
         classes = prepared.codec.classes
-        counts = np.bincount(np.concatenate([y for _, y in prepared.matrices.values()]), minlength=len(classes))
+        counts = np.sum([np.bincount(y, minlength=len(classes)) for _, y in prepared.matrices.values()], axis=0)
         order = np.argsort(-counts, kind="stable")
         shown = ", ".join(f"{classes[i]} {counts[i]:,}" for i in order[:8])
         return shown + (f", … ({len(classes)} classes)" if len(classes) > 8 else "")
-    numbers = np.concatenate([part.column(prepared.target).astype(np.float64) for part in prepared.parts.values()])
-    return f"from {numbers.min():g} to {numbers.max():g}, mean {_mean(prepared):.6g}"
+    numbers = [part.column(prepared.target) for part in prepared.parts.values()]
+    low, high = (float(end([end(values) for values in numbers])) for end in (np.min, np.max))
+    return f"from {low:g} to {high:g}, mean {_mean(prepared):.6g}"
 
 
 def _mean(prepared: Prepared) -> float:
     """The target's mean over the training rows."""
-    return float(prepared.parts["training"].column(prepared.target).astype(np.float64).mean())
+    return float(prepared.parts["training"].column(prepared.target).mean(dtype=np.float64))
 
 
 def baseline(prepared: Prepared) -> str:

@@ -47,9 +47,14 @@ def permutation(n: int, seed: int, purpose: str, number: int = 0) -> NDArray[np.
         ) from None
     if n < 0 or number < 0:
         raise ArgumentError(f"batch_order: n and epoch must be 0 or more, found n={n}, epoch={number}")
+    return permuted(0, n, n, seed, purpose, number)
+
+
+def permuted(start: int, stop: int, n: int, seed: int, purpose: str, number: int = 0) -> NDArray[np.int64]:
+    """Entries start … stop − 1 of `permutation(n, …)`, without the others."""
     bits = max(SMALLEST_BITS, (n - 1).bit_length())
     keys = philox.words(philox.key(seed, purpose), [0], ROUNDS, number)[0]
-    values = _feistel(np.arange(n, dtype=np.uint64), bits, keys)
+    values = _feistel(np.arange(start, stop, dtype=np.uint64), bits, keys)
     while True:
         outside = np.flatnonzero(values >= n)
         if not outside.size:

@@ -1,20 +1,22 @@
 """One column → numbers for a network: fitted on training rows, applied to any rows later.
 
-Every encoder has `fit(values, name)`, `encode(values, place, notices)` → float32 (rows, width), `features` (one
-name per output column), and `to_json` / `from_json`. Python floats in JSON keep all their bits.
+Every encoder has `fit(values, name)`, `encode(values, place, notices)` → float32 (rows, width), `remarks(values,
+place)` (what encoding these rows gives notice of), `features` (one name per output column), and `to_json` /
+`from_json`. Python floats in JSON keep all their bits.
 """
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.data import scratch
+from fallline.data.by_blocks import any_of, blocks, chosen, first_of
 from fallline.data.dates import CYCLES, as_moments, date_turns, elapsed_days, recognise_dates
-from fallline.data.numbers import as_numbers, standard, standardised
+from fallline.data.numbers import as_numbers, infinite, standard, standardised
 from fallline.data.objects import Place
-from fallline.data.spelling import canonical, distinct, in_order
+from fallline.data.spelling import canonical, distinct, in_order, labels_of
 from fallline.data.table import Column
 from fallline.ops import exact
 
@@ -43,13 +45,16 @@ class NumberEncoder:
     @classmethod
     def fit(cls, values: Column, name: str, place: Place, notices: list[str]) -> Self:
         numbers = as_numbers(values, name, place, notices)
-        present = numbers[~np.isnan(numbers)]
+        present = chosen(len(numbers), np.float64, lambda part: numbers[part][~np.isnan(numbers[part])])
         mean, deviation = standard(present)
         return cls(name, mean, deviation, len(present) < len(numbers))
 
     @property
     def features(self) -> list[str]:
         return [self.name] * (self.deviation > 0) + [f"{self.name} is missing"] * self.indicator
+
+    def remarks(self, values: Column, place: Place) -> list[str]:
+        return infinite(values, self.name, place)
 
     def encode(self, values: Column, place: Place, notices: list[str]) -> Float32Matrix:
         numbers = as_numbers(values, self.name, place, notices)
@@ -78,14 +83,21 @@ class BooleanEncoder:
 
     @classmethod
     def fit(cls, values: Column, name: str, place: Place, notices: list[str]) -> Self:
-        return cls(name, bool(np.isnan(_truth(values, name, place, notices)).any()))
+        meanings, codes = _truth(values, name, place, notices)
+        return cls(name, any_of(len(codes), lambda part: np.isnan(meanings[codes[part]])))
 
     @property
     def features(self) -> list[str]:
         return [self.name] + [f"{self.name} is missing"] * self.indicator
 
+    def remarks(self, values: Column, place: Place) -> list[str]:
+        notices: list[str] = []
+        _truth(values, self.name, place, notices)
+        return notices
+
     def encode(self, values: Column, place: Place, notices: list[str]) -> Float32Matrix:
-        truth = _truth(values, self.name, place, notices)
+        meanings, codes = _truth(values, self.name, place, notices)
+        truth = meanings[codes]
         columns = [np.where(np.isnan(truth), 0.5, truth).astype(np.float32)]
         if self.indicator:
             columns.append(np.isnan(truth).astype(np.float32))
@@ -122,13 +134,16 @@ class CategoryEncoder:
     @classmethod
     def fit(cls, values: Column, name: str, place: Place, notices: list[str]) -> Self:
         labels, codes = distinct(values)
-        counts = np.bincount(codes[codes >= 0], minlength=len(labels))
+        counts = np.zeros(len(labels) + 1, dtype=np.int64)  # first, how many are missing
+        for part in blocks(len(codes)):
+            counts += np.bincount(codes[part] + 1, minlength=len(counts))
+        missing, counts = bool(counts[0]), counts[1:]
         kept, rare = list(labels), []
         if len(labels) > ONE_HOT_SLOTS:
             kept = [label for label, count in zip(labels, counts, strict=True) if count >= RARE_ROWS]
             rare = [label for label, count in zip(labels, counts, strict=True) if count < RARE_ROWS]
         embedded = len(kept) + bool(rare) > ONE_HOT_SLOTS
-        return cls(name, in_order(kept), bool((codes < 0).any()), bool(rare) or embedded, embedded)
+        return cls(name, in_order(kept), missing, bool(rare) or embedded, embedded)
 
     @property
     def cardinality(self) -> int:
@@ -147,12 +162,19 @@ class CategoryEncoder:
         labels, raw = distinct(values)
         other = self.cardinality - 1 if self.other else -1
         absent = len(self.labels) if self.missing else other
-        unknown = [label for label in labels if label not in self._slots]
-        if unknown and not self.other:
-            shown = ", ".join(repr(label) for label in unknown[:3]) + (", …" if len(unknown) > 3 else "")
-            notices.append(f"Column {self.name!r} holds categories that training did not see: {shown}.")
+        notices += self._unknown(labels)
         recode = np.asarray([self._slots.get(label, other) for label in labels] + [absent], dtype=np.int64)
         return recode[raw]  # code −1 takes the last entry
+
+    def remarks(self, values: Column, place: Place) -> list[str]:
+        return self._unknown(distinct(values)[0])
+
+    def _unknown(self, labels: list[str]) -> list[str]:
+        unknown = [label for label in labels if label not in self._slots]
+        if not unknown or self.other:
+            return []
+        shown = ", ".join(repr(label) for label in unknown[:3]) + (", …" if len(unknown) > 3 else "")
+        return [f"Column {self.name!r} holds categories that training did not see: {shown}."]
 
     def encode(self, values: Column, place: Place, notices: list[str]) -> Float32Matrix:
         codes = self.codes(values, notices)
@@ -193,14 +215,23 @@ class DateEncoder:
     @classmethod
     def fit(cls, values: Column, name: str, place: Place, notices: list[str], format: str | None = None) -> Self:
         if format is None and values.dtype.kind == "O":
-            found = recognise_dates(values)
+            found = recognise_dates(labels_of(values))
             format = found[0] if found else "YYYY-MM-DD"
-        moments = as_moments(values, name, format, place)
-        absent = np.isnat(moments)
-        mean, deviation = standard(elapsed_days(moments)[~absent])
-        turns = date_turns(moments[~absent])
-        cycles = [cycle for cycle in CYCLES if len(np.unique(turns[cycle])) > 1]
-        return cls(name, format, NumberEncoder(f"{name} elapsed", mean, deviation, False), cycles, bool(absent.any()))
+        days = scratch.empty(len(values), np.float64)  # of rows with a date
+        known, places = 0, {cycle: set[float]() for cycle in CYCLES}
+        for part in blocks(len(values)):
+            moments = as_moments(values[part], name, format, shifted(place, part))
+            moments = moments[~np.isnat(moments)]
+            days[known : known + len(moments)] = elapsed_days(moments)
+            known += len(moments)
+            for cycle, turns in date_turns(moments).items():
+                places[cycle] |= set(np.unique(turns)[:2].tolist())
+        mean, deviation = standard(days[:known])
+        cycles = [cycle for cycle in CYCLES if len(places[cycle]) > 1]
+        return cls(name, format, NumberEncoder(f"{name} elapsed", mean, deviation, False), cycles, known < len(values))
+
+    def remarks(self, values: Column, place: Place) -> list[str]:
+        return []
 
     @property
     def features(self) -> list[str]:
@@ -235,19 +266,27 @@ class DateEncoder:
         return cls(**{**saved, "elapsed": NumberEncoder.from_json(saved["elapsed"])})
 
 
-def _truth(values: Column, name: str, place: Place, notices: list[str]) -> NDArray[np.float64]:
-    """1 = true, 0 = false, NaN = missing or neither."""
+def _truth(
+    values: Column, name: str, place: Place, notices: list[str]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """(what each different cell means: 1 = true, 0 = false, NaN = missing or neither; each row's place among them)."""
     labels, codes = distinct(values)
     known = [1.0 if word.lower() in YES else 0.0 if word.lower() in NO else np.nan for word in map(canonical, labels)]
-    truth = np.asarray([*known, np.nan])[codes]
-    odd = np.isnan(truth) & (codes >= 0)
+    meanings = np.asarray([*known, np.nan])
+    odd = np.append(np.isnan(meanings[:-1]), False)
     if odd.any():
-        words = Counter(labels[code] for code in codes[odd])
+        count = sum(int(np.count_nonzero(odd[codes[part]])) for part in blocks(len(codes)))
+        first = first_of(len(codes), lambda part: odd[codes[part]]) or 0
         notices.append(
-            f"{place(int(np.argmax(odd)))}, column {name!r}: {next(iter(words))!r} is neither true nor false; "
-            f"{int(odd.sum())} such cells are taken as missing."
+            f"{place(first)}, column {name!r}: {labels[codes[first]]!r} is neither true nor false; "
+            f"{count} such cells are taken as missing."
         )
-    return truth
+    return meanings, codes
+
+
+def shifted(place: Place, part: slice) -> Place:
+    """Where the rows of a block are."""
+    return lambda row: place(row + part.start)
 
 
 def _side_by_side(columns: list[NDArray[np.float32]], rows: int) -> Float32Matrix:

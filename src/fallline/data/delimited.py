@@ -26,9 +26,9 @@ from fallline.data.wide import WideCells, all_whole, exact, number, text_or_empt
 from fallline.errors import DataError, told
 
 _COLUMNS_PER_QUERY = 100
-_WIDE = 1500
+WIDE = 1500
 """Columns from which on a file is read as one long column of cells (wide.py)."""
-_NEARLY_ALL = 0.9  # from this share of numbers on, a text column is worth a notice
+NEARLY_ALL = 0.9  # from this share of numbers on, a text column is worth a notice
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def read_delimited(text: TextFile, folder: Path, ending: str, header: bool | Non
     if not text.has_quotes and dialect.quote == '"':
         dialect = replace(dialect, quote=None)
     with duck.connection() as database:
-        if dialect.columns >= _WIDE:
+        if dialect.columns >= WIDE:
             return _read_wide(database, text, dialect, folder, header)
         database.execute(
             "PRAGMA disable_optimizer"
@@ -258,8 +258,8 @@ def _convert(text: TextFile, records: _Records, header: bool | None, cells: "_Ce
     start = int(named)
     arrays = cells.fetch(numeric, start)
     for k, name in enumerate(names):
-        if not numeric[k] and filled[k] >= 10 and numbers[k] >= _NEARLY_ALL * filled[k]:
-            notices.append(_nearly_numeric(text.source, name, filled[k] - numbers[k], *cells.first_text(k, start)))
+        if not numeric[k] and filled[k] >= 10 and numbers[k] >= NEARLY_ALL * filled[k]:
+            notices.append(nearly_numeric(text.source, name, filled[k] - numbers[k], *cells.first_text(k, start)))
     lines = records.lines[start:] if records.lines is not None else np.arange(1 + start, records.count + 1)
     return Table(dict(zip(names, arrays, strict=True)), text.source, notices, lines)
 
@@ -302,7 +302,8 @@ def _whole_if_possible(database: Any, k: int, values: NDArray[np.float64], start
     return integers if integers.dtype == np.int64 else values
 
 
-def _nearly_numeric(source: str, name: str, bad: int, row: int, cell: str) -> str:
+def nearly_numeric(source: str, name: str, bad: int, row: int, cell: str) -> str:
+    """What to say of a column of text whose cells are numbers but for a few."""
     cells = "1 cell that is no number" if bad == 1 else f"{bad} cells that are no numbers, the first"
     return (
         f"{source}: column {name!r} is read as text because of {cells}: {cell!r} in row {row + 1}. "

@@ -17,8 +17,8 @@ Handler = Callable[[int, FrameType | None], Any]
 
 
 @contextmanager
-def connection() -> Iterator[Any]:
-    """A database in memory that stays offline."""
+def connection(limit: str | None = None) -> Iterator[Any]:
+    """A database in memory that stays offline; it may be limited to so much memory, such as "200MB"."""
     import duckdb
 
     settings: dict[str, str | bool | int | float | list[str]] = {
@@ -27,6 +27,9 @@ def connection() -> Iterator[Any]:
     }
     with _interruptible(), duckdb.connect(":memory:", config=settings) as database:
         database.execute("SET enable_progress_bar = false")
+        if limit is not None:
+            database.execute("SET enable_external_file_cache = false")
+            database.execute(f"SET memory_limit = {quoted(limit)}")
         yield database
 
 

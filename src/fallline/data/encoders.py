@@ -1,16 +1,19 @@
 """The encoder of a table: one encoder a column, together a matrix of float32, or of bytes where all are points."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.data import scratch
+from fallline.data.by_blocks import blocks
 from fallline.data.column_encoders import (
     BooleanEncoder,
     CategoryEncoder,
     DateEncoder,
     NumberEncoder,
+    shifted,
 )
 from fallline.data.image_form import ImageForm
 from fallline.data.pixels import PixelEncoder
@@ -18,6 +21,8 @@ from fallline.data.table import Table
 from fallline.data.text_encoder import TextEncoder
 from fallline.errors import DataError, nearest
 
+BLOCK_CELLS = 1 << 22
+"""Cells of the matrix that are encoded at once."""
 ColumnEncoder = NumberEncoder | BooleanEncoder | CategoryEncoder | DateEncoder | TextEncoder | PixelEncoder
 _ENCODERS: dict[str, type[ColumnEncoder]] = {
     encoder.kind: encoder
@@ -117,17 +122,35 @@ class TableEncoder:
         Raises:
             DataError: a column is missing, or a cell cannot be what its column was in training.
         """
+        matrix = scratch.empty((len(table), len(self.feature_names)), self.dtype)
+        for part, encoded in self.parts(table, notices):
+            matrix[part] = encoded
+        return matrix
+
+    def parts(self, table: Table, notices: list[str] | None = None) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """The matrix of `transform`, some rows at a time."""
         self._require_columns(table)
         told: list[str] = [] if notices is None else notices
-        matrix = np.empty((len(table), len(self.feature_names)), dtype=self.dtype)
-        begin = 0
+        size = max(1, BLOCK_CELLS // max(1, len(self.feature_names)))
+        if len(table) > size:
+            for encoder in (*self._dense, *self._coded):
+                told += encoder.remarks(table.column(encoder.name), table.place)
+            told = []
+        for part in blocks(max(len(table), 1), size):
+            yield part, self._encoded(table, part, told)
+
+    def _encoded(self, table: Table, part: slice, told: list[str]) -> NDArray[Any]:
+        """Some rows."""
+        begin, place = 0, shifted(table.place, part)
+        rows = min(part.stop, len(table)) - part.start
+        matrix = np.empty((rows, len(self.feature_names)), dtype=self.dtype)
         for encoder in (*self._dense, *self._coded):
             end = begin + len(encoder.features)
-            matrix[:, begin:end] = encoder.encode(table.column(encoder.name), table.place, told)
+            matrix[:, begin:end] = encoder.encode(table.column(encoder.name)[part], place, told)
             begin = end
         for bag in self._bags:
             end = begin + len(bag.bag_features)
-            bag.fill(matrix[:, begin:end], table.column(bag.name))
+            bag.fill(matrix[:, begin:end], table.column(bag.name)[part])
             begin = end
         return matrix
 

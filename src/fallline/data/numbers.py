@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.data import scratch
+from fallline.data.by_blocks import blocks, computed, first_of
 from fallline.data.objects import Place
 from fallline.data.spelling import NUMBER
 from fallline.data.table import Column
@@ -22,8 +24,20 @@ def standard(present: NDArray[np.float64]) -> tuple[float, float]:
     size = max(-low, high)
     # A power of two changes no bit of a number, and keeps the squares of very large and very small ones in range.
     scale = 2.0**-520 if size >= 2.0**500 else 2.0**520 if size < 2.0**-500 else 1.0
-    mean, deviation = exact.mean_and_deviation(present * scale)
+    mean, deviation = exact.mean_and_deviation_of(len(present), lambda start, stop: present[start:stop] * scale)
     return float(mean) / scale, float(deviation) / scale
+
+
+def infinite(values: Column, name: str, place: Place) -> list[str]:
+    """What to say of infinite values in a column of numbers."""
+    if values.dtype.kind != "f":
+        return []
+    count = sum(int(np.count_nonzero(np.isinf(values[part]))) for part in blocks(len(values)))
+    if not count:
+        return []
+    first = first_of(len(values), lambda part: np.isinf(values[part]))
+    cells = "an infinite value" if count == 1 else f"{count} infinite values"
+    return [f"{place(first or 0)}, column {name!r}: {cells}, taken as missing."]
 
 
 def standardised(numbers: NDArray[np.float64], mean: float, deviation: float) -> NDArray[np.float32]:
@@ -42,8 +56,9 @@ def as_numbers(values: Column, name: str, place: Place, notices: list[str]) -> N
     if values.dtype.kind == "M":
         raise DataError(f"{place(0)}, column {name!r}: expected a number as in training, found a date.")
     if values.dtype.kind == "O":
-        numbers = np.full(len(values), np.nan)
+        numbers = scratch.empty(len(values), np.float64)
         for row, cell in enumerate(values):
+            numbers[row] = np.nan
             if cell is not None:
                 if not NUMBER.fullmatch(cell):
                     raise DataError(
@@ -52,11 +67,9 @@ def as_numbers(values: Column, name: str, place: Place, notices: list[str]) -> N
                     )
                 numbers[row] = float(cell)
     else:
-        numbers = values.astype(np.float64)
-    infinite = np.isinf(numbers)
-    if infinite.any():
-        count = int(infinite.sum())
-        cells = "an infinite value" if count == 1 else f"{count} infinite values"
-        notices.append(f"{place(int(np.argmax(infinite)))}, column {name!r}: {cells}, taken as missing.")
-        numbers[infinite] = np.nan
+        numbers = computed(len(values), np.float64, lambda part: values[part])
+    found = infinite(numbers, name, place)
+    for part in blocks(len(numbers)) if found else ():
+        numbers[part][np.isinf(numbers[part])] = np.nan
+    notices += found
     return numbers

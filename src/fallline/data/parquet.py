@@ -1,5 +1,6 @@
 """Parquet files through DuckDB, Arrow and Feather files through pyarrow."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,16 +8,17 @@ import numpy as np
 
 from fallline.data import duck
 from fallline.data.frames import table_from_frame
+from fallline.data.many_files import require_same
 from fallline.data.objects import clean_texts
 from fallline.data.table import Column, Table
 from fallline.errors import DataError, FalllineError, MissingExtraError, told
 
-_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
+WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 _NESTED = ("STRUCT", "MAP", "UNION", "BLOB", "BIT", "GEOMETRY", "VARIANT")
 
 
-def read_parquet(path: Path, folder: Path, source: str) -> Table:
-    """The table of a Parquet file, in the file's own types.
+def read_parquet(files: Sequence[Path], folder: Path, source: str, most: int | None = None) -> Table:
+    """The table of Parquet files, in the files' own types; of the first rows alone, where `most` says how many.
 
     Raises:
         DataError: the file is damaged, has no row, or has a column of nested values.
@@ -25,19 +27,16 @@ def read_parquet(path: Path, folder: Path, source: str) -> Table:
 
     with duck.connection() as database:
         try:
-            relation = database.sql(f"SELECT * FROM read_parquet({duck.plain_name(path, folder, '.parquet')})")
+            relation = _together(database, files, folder, source)
             names, types = list(relation.columns), [str(kind) for kind in relation.types]
             for name, kind in zip(names, types, strict=True):
-                if kind.startswith(_NESTED) or kind.endswith("]"):
-                    raise DataError(
-                        f"{source}, column {name!r}: expected numbers, text, truth values or dates, found {kind}. "
-                        f"Give nested values columns of their own."
-                    )
+                require_plain(name, kind, source)
             wanted = ", ".join(
-                f"{_as_plain(duck.identifier(name), kind)} AS c{k}"
+                f"{as_plain(duck.identifier(name), kind)} AS c{k}"
                 for k, (name, kind) in enumerate(zip(names, types, strict=True))
             )
-            arrays = duck.fetch(relation.project(wanted))
+            chosen = relation.project(wanted)
+            arrays = duck.fetch(chosen if most is None else chosen.limit(most))
         except (FalllineError, PermissionError):
             raise
         except (duckdb.Error, RuntimeError, ValueError) as problem:  # of names that are no UTF-8: no duckdb.Error
@@ -50,6 +49,37 @@ def read_parquet(path: Path, folder: Path, source: str) -> Table:
     if len(table) == 0:
         raise DataError(f"{source} holds columns and no rows: there is no row to read.")
     return table
+
+
+def _together(database: Any, files: Sequence[Path], folder: Path, source: str) -> Any:
+    """All rows of some files, whose columns must be the same."""
+    places, first = [], None
+    for number, path in enumerate(files):
+        place = folder / f"{number}"
+        place.mkdir()
+        places.append(duck.plain_name(path, place, ".parquet"))
+        relation = database.sql(f"SELECT * FROM read_parquet({places[-1]})")
+        name = source if len(files) == 1 else str(path)
+        first = first or relation
+        require_same_columns(first, relation, str(files[0]), name)
+    if len(files) == 1:
+        return first
+    return database.sql(f"SELECT * FROM read_parquet([{', '.join(places)}], hive_partitioning = false)")
+
+
+def require_same_columns(first: Any, other: Any, first_name: str, name: str) -> None:
+    """Refuse a file that has other columns, or cells of another type, than the first one.
+
+    Raises:
+        DataError: naming the file and the difference.
+    """
+    require_same(list(first.columns), list(other.columns), first_name, name)
+    for column, kind, found in zip(first.columns, map(str, first.types), map(str, other.types), strict=True):
+        if kind != found:
+            raise DataError(
+                f"{name}, column {column!r}: its cells are {found}, and {kind} in {first_name}: files of one table "
+                "need the same columns."
+            )
 
 
 def read_arrow(path: Path, source: str) -> Table:
@@ -83,9 +113,22 @@ def read_arrow(path: Path, source: str) -> Table:
         ) from None
 
 
-def _as_plain(column: str, kind: str) -> str:
+def require_plain(name: str, kind: str, source: str) -> None:
+    """Refuse a column of nested values.
+
+    Raises:
+        DataError: it is one.
+    """
+    if kind.startswith(_NESTED) or kind.endswith("]"):
+        raise DataError(
+            f"{source}, column {name!r}: expected numbers, text, truth values or dates, found {kind}. "
+            f"Give nested values columns of their own."
+        )
+
+
+def as_plain(column: str, kind: str) -> str:
     """The column in one of the types that `_column` takes."""
-    if kind in _WHOLE:
+    if kind in WHOLE:
         return f"{column}::BIGINT"
     if kind in ("UBIGINT", "HUGEINT", "UHUGEINT", "FLOAT", "DOUBLE", "FLOAT16") or kind.startswith("DECIMAL"):
         return f"{column}::DOUBLE"

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.data.by_blocks import any_of
 from fallline.data.numbers import as_numbers
 from fallline.data.objects import Place
 from fallline.data.table import Column, Table
@@ -28,10 +30,14 @@ def are_points(table: Table, names: Iterable[str]) -> bool:
         return False
     bright = 0
     for values in columns:
-        if values.dtype.kind not in "iuf" or not _are_bytes(values).all():
+        if values.dtype.kind not in "iuf" or any_of(len(values), partial(_no_bytes, values)):
             return False
         bright += int(values.max() >= BRIGHT)
     return 2 * bright >= len(columns)
+
+
+def _no_bytes(values: Column, part: slice) -> NDArray[np.bool_]:
+    return ~_are_bytes(values[part])
 
 
 def _are_bytes(values: Column) -> NDArray[np.bool_]:
@@ -77,6 +83,10 @@ class PixelEncoder:
     def features(self) -> list[str]:
         """The column itself."""
         return [self.name]
+
+    def remarks(self, values: Column, place: Place) -> list[str]:
+        """Nothing."""
+        return []
 
     def encode(self, values: Column, place: Place, notices: list[str]) -> NDArray[np.uint8]:
         """The column as bytes, (rows, 1)."""

@@ -1,6 +1,8 @@
 """One door for all data: files of every supported kind, arrays, data frames, dictionaries, bundled sets."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -10,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from fallline.data.arrays import column_from_array, is_idx, read_array_file, table_from_array
+from fallline.data.encoded import Told, encoded, is_large
 from fallline.data.frames import is_frame, table_from_frame
 from fallline.data.image_files import find_images
 from fallline.data.image_form import ImageForm
+from fallline.data.many_files import ending_of, files_of, kind_of
 from fallline.data.objects import column_from_values
 from fallline.data.samples import load_sample, sample_names
 from fallline.data.table import Table
@@ -31,12 +35,20 @@ _SUPPORTED = (
 )
 
 
-def read_table(source: Any, header: bool | None = None, images: ImageForm | tuple[int, int] | None = None) -> Table:
+def read_table(
+    source: Any, header: bool | None = None, images: ImageForm | tuple[int, int] | None = None, *,
+    mapped: bool | None = None, folder: Any = None, drop: Sequence[str] = (),
+    told: Told = lambda done, whole: None,
+) -> Table:  # fmt: skip
     """A table from a file, a folder of images, a bundled set's name, arrays, a data frame, or a dictionary of columns.
 
     In delimited text the separator (comma, tab, semicolon, bar), the quotes, the encoding and the header are
     recognised; a column becomes numbers where every cell that is not missing is one. Missing are empty cells and
-    those of `spelling.MISSING_MARKS`.
+    those of `spelling.MISSING_MARKS`. A folder, or a pattern such as "data/*.csv", is one table: its CSV or Parquet
+    files, with the same columns each, in the order of their names.
+
+    Columns of large files are mapped: they are written to files once, and looked at there, so that they need not fit
+    into memory. What is computed from them is the same.
 
     Args:
         source: a path (its ending tells the kind), the name of a bundled set, a NumPy array (rows, columns), a pandas,
@@ -44,6 +56,12 @@ def read_table(source: Any, header: bool | None = None, images: ImageForm | tupl
             folder, with a folder in it for each class or not, a pattern such as new/*.png, or a list of paths.
         header: for delimited text, whether the first row names the columns; None finds out.
         images: the size (width, height), or the form, that images are brought to; None finds out: see `read_images`.
+        mapped: whether columns are mapped; None maps those of CSV and Parquet files of more than a quarter of the
+            machine's memory.
+        folder: where mapped columns are put; a table that is there already is used again if its files are the same.
+            None puts them into a temporary folder, as long as the process runs.
+        drop: columns of which nothing is kept where they are mapped.
+        told: receives how many bytes of how many have been read, where columns are mapped.
 
     Raises:
         DataError: the file or its content is not usable; the message names file, line and column.
@@ -53,12 +71,16 @@ def read_table(source: Any, header: bool | None = None, images: ImageForm | tupl
         return source
     if isinstance(source, str) and source in sample_names() and not Path(source).is_file():
         return load_sample(source)
-    if (files := find_images(source)) is not None:
+    if (pictures := find_images(source)) is not None:
         from fallline.data.images import read_images
 
-        return read_images(files, images)
+        return read_images(pictures, images)
     if isinstance(source, (str, os.PathLike)):
-        return _read_file(Path(source), str(source), header)
+        files = files_of(str(source))
+        if is_mapped(files, mapped):
+            place = temporary_folder() if folder is None else Path(folder)
+            return encoded(files, str(source), place, header, drop, told)
+        return _read_file(files[0], str(source), header) if len(files) == 1 else _read_files(files, str(source), header)
     if isinstance(source, np.ndarray):
         return table_from_array(source)
     if is_frame(source):
@@ -71,6 +93,48 @@ def read_table(source: Any, header: bool | None = None, images: ImageForm | tupl
         f"A table is read from a path, an array, a data frame or a dictionary of columns, not from "
         f"{type(source).__name__}. Give one of those."
     )
+
+
+def is_mapped(files: Sequence[Path], mapped: bool | None) -> bool:
+    """Whether the columns of these files are to be mapped.
+
+    Raises:
+        DataError: that is asked for, and they are of a kind that cannot be.
+    """
+    readable = all(path.is_file() and path.stat().st_size > 0 for path in files)
+    if mapped is False or not readable:
+        return False  # what is not there is told by who reads it
+    possible = all(kind_of(path) is not None for path in files)
+    if mapped and not possible:
+        raise DataError(f"{files[0]} cannot be mapped: only columns of CSV and Parquet files can. Read it in memory.")
+    return possible and bool(mapped or is_large(files))
+
+
+def temporary_folder() -> Path:
+    """A folder that is there until the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="fallline-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder / "columns"
+
+
+def _read_files(files: Sequence[Path], source: str, header: bool | None) -> Table:
+    """Several files of one kind, as one table."""
+    with tempfile.TemporaryDirectory(prefix="fallline-") as name:
+        folder = Path(name)
+        try:
+            if kind_of(files[0]) == 1:
+                from fallline.data.parquet import read_parquet
+
+                return read_parquet(files, folder, source)
+            from fallline.data.delimited import read_delimited
+            from fallline.data.delimited_parts import joined
+
+            whole, named = joined(files, folder, header)
+            table = read_delimited(prepare_text(whole, folder, source), folder, ending_of(files[0]), named)
+            table.lines = None  # of the files together: they would mislead
+            return table
+        except PermissionError as error:
+            raise DataError(f"{error.filename} may not be read: change its permissions, or copy it.") from None
 
 
 def _read_file(path: Path, source: str, header: bool | None) -> Table:
@@ -95,7 +159,7 @@ def _read_plain(path: Path, folder: Path, source: str, header: bool | None) -> T
     if ending in PARQUET:
         from fallline.data.parquet import read_parquet
 
-        return read_parquet(path, folder, source)
+        return read_parquet([path], folder, source)
     if ending in ARROW:
         from fallline.data.parquet import read_arrow
 
@@ -124,10 +188,6 @@ def _ending(path: Path, source: str) -> str:
 
 
 def _require_file(path: Path, source: str) -> None:
-    if path.is_dir():
-        inside = sorted(entry.name for entry in path.iterdir() if entry.is_file())[:5]
-        hint = f", such as {', '.join(inside)}" if inside else ""
-        raise DataError(f"{source} is a folder: give a file in it{hint}.")
     if path.exists():
         return
     folder = path.parent

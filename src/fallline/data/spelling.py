@@ -6,6 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.data.by_blocks import computed, different
+from fallline.data.texts import Texts
+
 # Cells that mean "no value", after blanks at both ends are taken off. "None" and "none" are not among
 # them: as an answer in a questionnaire, or a kind of masonry, they are a value.
 MISSING_MARKS = frozenset(
@@ -44,6 +47,8 @@ def clean_text(text: str) -> str | None:
 
 def is_missing(values: NDArray[Any]) -> NDArray[np.bool_]:
     """True where a column's cell is missing: NaN, NaT or None."""
+    if isinstance(values, Texts):
+        return values.missing()
     if values.dtype.kind == "f":
         return np.asarray(np.isnan(values))
     if values.dtype.kind == "M":
@@ -60,17 +65,32 @@ def distinct(values: NDArray[Any]) -> tuple[list[str], NDArray[np.int64]]:
         labels: each different value once, in order of first appearance for text, ascending for numbers.
         codes: (rows,) index into `labels`; −1 where the cell is missing.
     """
+    if isinstance(values, Texts):
+        first = values.first_rows()
+        order = [place for place in np.argsort(first, kind="stable").tolist() if first[place] < len(values)]
+        merged: dict[str, int] = {}
+        recode = np.full(len(first) + 1, -1, dtype=np.int64)  # a missing cell, of code −1, takes the last
+        for place in order:
+            recode[place] = merged.setdefault(canonical(values.words[place]), len(merged))
+        return list(merged), computed(len(values), np.int64, lambda part: recode[values.codes[part]])
     if values.dtype.kind == "O":
         seen: dict[str | None, int] = {}
         raw = np.fromiter((seen.setdefault(cell, len(seen)) for cell in values), dtype=np.int64, count=len(values))
         words: list[str | None] = [None if cell is None else canonical(str(cell)) for cell in seen]
     else:
-        parts, raw = np.unique(values, return_inverse=True)
-        raw = raw.astype(np.int64)
-        words = [None if absent else spell_value(cell) for cell, absent in zip(parts, is_missing(parts), strict=True)]
-    merged: dict[str, int] = {}
-    recode = [-1 if word is None else merged.setdefault(word, len(merged)) for word in words]
-    return list(merged), np.asarray(recode, dtype=np.int64)[raw] if len(values) else raw
+        parts = different(values)
+        raw = computed(len(values), np.int64, lambda part: np.searchsorted(parts, values[part]))
+        words = [*map(spell_value, parts), None]  # a missing cell is behind all others
+    merged = {}
+    recode = np.asarray([-1 if word is None else merged.setdefault(word, len(merged)) for word in words], np.int64)
+    return list(merged), computed(len(values), np.int64, lambda part: recode[raw[part]])
+
+
+def labels_of(values: NDArray[Any]) -> set[str]:
+    """The different texts of a column, as they are written."""
+    if isinstance(values, Texts):
+        return {word for word, count in zip(values.words, values.counts().tolist(), strict=True) if count}
+    return {cell for cell in values if cell is not None}
 
 
 def spell_value(value: Any) -> str:

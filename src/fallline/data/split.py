@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fallline.data import scratch
+from fallline.data.by_blocks import blocks, computed, different, gather, numbers_of, ordered
 from fallline.errors import ArgumentError, DataError
 from fallline.ops import philox
 
@@ -49,21 +51,22 @@ def split_rows(
         )
     if rows < 2:
         raise DataError(f"{rows} rows cannot be split for {purpose}: at least 2 are needed. Give more rows.")
-    classes = _whole_numbers(codes, rows, "class codes") if codes is not None else np.zeros(rows, dtype=np.int64)
-    first, group = np.arange(rows), np.arange(rows)
-    if groups is not None:
-        _, first, group = np.unique(_whole_numbers(groups, rows, "groups"), return_index=True, return_inverse=True)
-    if len(first) < 2:
-        raise DataError(f"{rows} rows cannot be split for {purpose}: they are all of one group. Give more rows.")
-    in_part = _drawn(classes[first], random_words(rows, seed, purpose)[first], first, fraction)[group]
-    if groups is not None:
+    classes = np.broadcast_to(np.int64(0), (rows,)) if codes is None else _whole_numbers(codes, rows, "class codes")
+    words = random_words(rows, seed, purpose)
+    if groups is None:
+        in_part = _drawn(classes, words, fraction)
+    else:
+        first, group = _first_rows(_whole_numbers(groups, rows, "groups"))
+        if len(first) < 2:
+            raise DataError(f"{rows} rows cannot be split for {purpose}: they are all of one group. Give more rows.")
+        in_part = _drawn(gather(classes, first), gather(words, first), fraction)[group]
         in_part = _with_every_class(in_part, classes, group)
     if not in_part.any():
         raise DataError(
-            f"{rows} rows in {len(np.unique(classes))} classes cannot be split for {purpose}: every class has one row "
+            f"{rows} rows in {len(different(classes))} classes cannot be split for {purpose}: every class has one row "
             f"only, which training needs. Give more rows of each class."
         )
-    return np.flatnonzero(~in_part), np.flatnonzero(in_part)
+    return numbers_of(~in_part), numbers_of(in_part)
 
 
 def latest_rows(times: NDArray[Any], fraction: float, purpose: str) -> tuple[Rows, Rows]:
@@ -82,14 +85,14 @@ def latest_rows(times: NDArray[Any], fraction: float, purpose: str) -> tuple[Row
     """
     rows = len(times)
     wanted = min(max(1, _rounded(Fraction(fraction) * rows)), rows - 1)
-    begin = np.sort(times)[rows - wanted]
+    begin = ordered(times)[rows - wanted]
     in_part = times >= begin if begin > times.min() else times > begin
     if not in_part.any():
         raise DataError(
             f"{rows} rows cannot be split by time for {purpose}: they are all of one moment. Choose another time "
             f"column, or leave it away."
         )
-    return np.flatnonzero(~in_part), np.flatnonzero(in_part)
+    return numbers_of(~in_part), numbers_of(in_part)
 
 
 def _whole_numbers(values: ArrayLike, rows: int, what: str) -> NDArray[np.int64]:
@@ -99,24 +102,57 @@ def _whole_numbers(values: ArrayLike, rows: int, what: str) -> NDArray[np.int64]
     return numbers
 
 
-def _drawn(classes: Rows, words: NDArray[np.uint64], first: Rows, fraction: float) -> NDArray[np.bool_]:
+def _first_rows(groups: Rows) -> tuple[Rows, Rows]:
+    """(the first row of each group, groups ascending; each row's place among them)."""
+    numbers = different(groups)
+    place = computed(len(groups), np.int64, lambda part: np.searchsorted(numbers, groups[part]))
+    first = scratch.empty(len(numbers), np.int64)
+    for part in reversed(list(blocks(len(groups)))):
+        first[place[part][::-1]] = np.arange(part.stop - 1, part.start - 1, -1)  # of a group's rows the last one stays
+    return first, place
+
+
+def _drawn(classes: Rows, words: NDArray[np.uint64], fraction: float) -> NDArray[np.bool_]:
     """Which of some rows, or groups of rows, go to the part: of each class its share, the smallest words first."""
-    count = len(classes)
-    _, of_class, counts = np.unique(classes, return_inverse=True, return_counts=True)
+    count, labels = len(classes), different(classes)
+    counts = np.zeros(len(labels), dtype=np.int64)
+    for part in blocks(count):
+        counts += np.bincount(np.searchsorted(labels, classes[part]), minlength=len(labels))
     wanted = min(max(1, _rounded(Fraction(fraction) * count)), count - 1)
-    taken = _shares(counts, Fraction(wanted, count), wanted)
-    order = np.lexsort((first, words, of_class))
-    begins = np.concatenate(([0], np.cumsum(counts)[:-1]))
-    rank = np.arange(count) - begins[of_class[order]]
+    left = _shares(counts, Fraction(wanted, count), wanted)
+    ends, by_class = np.cumsum(counts), _by_class(classes, words, labels, counts)
+    limits = np.zeros(len(labels), dtype=np.uint64)  # the largest word of those that go
+    for k in np.flatnonzero(left).tolist():
+        own = by_class[ends[k] - counts[k] : ends[k]]
+        own.partition(left[k] - 1)
+        limits[k] = own[left[k] - 1]
+        left[k] -= np.count_nonzero(own[: left[k]] < limits[k])
     in_part = np.zeros(count, dtype=bool)
-    in_part[order] = rank < taken[of_class[order]]
+    for part in blocks(count):
+        place = np.searchsorted(labels, classes[part])
+        in_part[part] = words[part] < limits[place]
+        for row in np.flatnonzero(words[part] == limits[place]).tolist():  # of equal words, the first rows
+            in_part[part.start + row] = left[place[row]] > 0
+            left[place[row]] -= 1
     return in_part
+
+
+def _by_class(classes: Rows, words: NDArray[np.uint64], labels: Rows, counts: Rows) -> NDArray[np.uint64]:
+    """The words of the first class, then those of the second, and so on."""
+    found, at = scratch.empty(len(words), np.uint64), np.cumsum(counts) - counts
+    for part in blocks(len(words)):
+        place = np.searchsorted(labels, classes[part])
+        order = np.argsort(place, kind="stable")
+        here = np.bincount(place, minlength=len(labels))
+        found[np.repeat(at - (np.cumsum(here) - here), here) + np.arange(len(order))] = words[part][order]
+        at += here
+    return found
 
 
 def _with_every_class(in_part: NDArray[np.bool_], classes: Rows, group: Rows) -> NDArray[np.bool_]:
     """Groups given back, one after the other, until the rest has every class, which groups may have mixed."""
     kept = in_part.copy()
-    for wanted in np.unique(classes):
+    for wanted in different(classes):
         if kept[classes == wanted].all():
             kept[group == group[np.argmax(classes == wanted)]] = False
     return kept
@@ -124,8 +160,11 @@ def _with_every_class(in_part: NDArray[np.bool_], classes: Rows, group: Rows) ->
 
 def random_words(rows: int, seed: int, purpose: str) -> NDArray[np.uint64]:
     """One random 64-bit word for each row."""
-    high, low = philox.words(philox.key(seed, purpose), [0, 1], rows).astype(np.uint64)
-    return np.asarray((high << np.uint64(32)) | low)
+    key, words = philox.key(seed, purpose), scratch.empty(rows, np.uint64)
+    for part in blocks(rows):
+        high, low = philox.words(key, [0, 1], part.stop - part.start, start=part.start).astype(np.uint64)
+        words[part] = (high << np.uint64(32)) | low
+    return words
 
 
 def _shares(counts: NDArray[np.int64], share: Fraction, wanted: int) -> NDArray[np.int64]:

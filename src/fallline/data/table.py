@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fallline.data.by_blocks import gather, numbers_of
 from fallline.data.image_form import ImageForm
 from fallline.errors import DataError, nearest
 
@@ -15,6 +16,11 @@ LABELS = "y"
 """The column of the targets where a table is made of an array and its targets."""
 CLASS = "class"
 """The column of the targets where a table is made of folders of images, one for each class."""
+
+
+def taken(values: Column, rows: NDArray[np.int64]) -> Column:
+    """Some rows of a column, by their numbers."""
+    return gather(values, rows) if isinstance(values, np.ndarray) else values[rows]
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,8 @@ class Table:
         default_target: the column that this data set is usually asked about, if it knows one.
         numbers: for each row its number (from 0) in the source, where the table is a part of it.
         layout: of the array that the columns come from, if they do.
+        first_line: the line in the file of row number 0, where every row is a line.
+        mapped: whether the columns are mapped files, as of a table that memory may not hold.
     """
 
     def __init__(
@@ -61,6 +69,8 @@ class Table:
         default_target: str | None = None,
         numbers: NDArray[np.int64] | None = None,
         layout: Layout | None = None,
+        first_line: int | None = None,
+        mapped: bool = False,
     ) -> None:
         self.columns: dict[str, Column] = dict(columns)
         self.source = source
@@ -69,6 +79,7 @@ class Table:
         self.default_target = default_target
         self.numbers = numbers
         self.layout = layout
+        self.first_line, self.mapped = first_line, mapped
         lengths = {len(values) for values in self.columns.values()}
         if len(lengths) > 1:
             shown = ", ".join(f"{name!r} has {len(values)}" for name, values in list(self.columns.items())[:5])
@@ -124,24 +135,49 @@ class Table:
         index = np.asarray(rows)
         if index.size == 0 and index.dtype != bool:
             index = index.astype(np.int64)
-        columns = {name: values[index] for name, values in self.columns.items()}
-        lines = None if self.lines is None else self.lines[index]
-        numbers = np.arange(len(self))[index] if self.numbers is None else self.numbers[index]
-        return Table(columns, self.source, self.notices, lines, self.default_target, numbers, self.layout)
+        if index.dtype == bool:
+            index = numbers_of(index)
+        columns = {name: taken(values, index) for name, values in self.columns.items()}
+        lines = None if self.lines is None else gather(self.lines, index)
+        if self.numbers is not None:
+            numbers = gather(self.numbers, index)
+        else:
+            numbers = np.where(index < 0, index + len(self), index) if index.min(initial=0) < 0 else index
+        return self._with(columns, lines=lines, numbers=numbers)
+
+    def head(self, rows: int) -> "Table":
+        """The first rows, without a copy of them."""
+        lines, numbers = (None if part is None else part[:rows] for part in (self.lines, self.numbers))
+        return self._with({n: values[:rows] for n, values in self.columns.items()}, lines=lines, numbers=numbers)
+
+    def replaced(self, columns: Mapping[str, Column]) -> "Table":
+        """The table with other columns of the same rows."""
+        return self._with(columns, lines=self.lines, numbers=self.numbers)
+
+    def _with(self, columns: Mapping[str, Column], **rows: Any) -> "Table":
+        return Table(
+            columns, self.source, self.notices, default_target=self.default_target, layout=self.layout,
+            first_line=self.first_line, mapped=self.mapped, **rows,
+        )  # fmt: skip
 
     def drop(self, names: Iterable[str]) -> "Table":
         """The table without the named columns, each of which must exist."""
         gone = {self.resolve_column(name) for name in names}
         columns = {name: values for name, values in self.columns.items() if name not in gone}
-        target = None if self.default_target in gone else self.default_target
-        return Table(columns, self.source, self.notices, self.lines, target, self.numbers, self.layout)
+        rest = self.replaced(columns)
+        rest.default_target = None if self.default_target in gone else self.default_target
+        return rest
 
     def place(self, row: int) -> str:
         """Where row `row` (from 0) is, for a message: "cars.csv, row 3 (line 4)", or "photos, file cat/3.png"."""
         if file := self.file(row):
             return self.source if file == self.source else f"{self.source}, file {file}"
-        known = "" if self.lines is None else f" (line {int(self.lines[row])})"
-        return f"{self.source}, row {self.row_number(row)}{known}"
+        number, known = self.row_number(row), ""
+        if self.lines is not None:
+            known = f" (line {int(self.lines[row])})"
+        elif self.first_line is not None:
+            known = f" (line {number - 1 + self.first_line})"
+        return f"{self.source}, row {number}{known}"
 
     def row_number(self, row: int) -> int:
         """The number, from 1, that row `row` (from 0) has in the source."""

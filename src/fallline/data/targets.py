@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fallline.data.by_blocks import blocks, computed, first_of, numbers_of
 from fallline.data.numbers import as_numbers, standard
 from fallline.data.spelling import NUMBER, canonical, distinct, in_order, is_missing
 from fallline.data.table import Column, Table
@@ -32,7 +33,7 @@ def drop_missing_targets(table: Table, target: str) -> Table:
         return table
     if count == len(table):
         raise DataError(f"{table.source}: the target {target!r} is missing in all {count} rows. Choose another target.")
-    rest = table.select(~missing)
+    rest = table.select(numbers_of(~missing))
     rows = "1 row" if count == 1 else f"{count} rows"
     first = table.place(int(np.argmax(missing))).removeprefix(f"{table.source}, ")
     rest.notices.append(f"{table.source}: {rows} left out, because the target {target!r} is missing (first: {first}).")
@@ -68,7 +69,8 @@ class ClassTarget:
                 f"Choose another target, or add rows of another class."
             )
         first = np.full(len(keys), len(values), dtype=np.int64)
-        np.minimum.at(first, codes, np.arange(len(codes)))
+        for part in reversed(list(blocks(len(codes)))):
+            first[codes[part][::-1]] = np.arange(part.stop - 1, part.start - 1, -1)  # of equal codes the last one stays
         original = {key: _plain(values[row]) for key, row in zip(keys, first, strict=True)}
         return cls(name, [original[key] for key in in_order(keys)])
 
@@ -100,7 +102,7 @@ class ClassTarget:
                 f"{place(row)}, target {self.name!r}: {_plain(values[row])!r} is none of the classes "
                 f"of training: {shown}."
             )
-        return recode[raw]
+        return computed(len(raw), np.int64, lambda part: recode[raw[part]])
 
     def decode(self, codes: ArrayLike) -> NDArray[Any]:
         """The labels of codes, in their original type: (rows,) of int64, float64, bool or object."""
@@ -167,7 +169,8 @@ class NumberTarget:
                 f"{place(row)}, target {name!r}: a logarithmic scale needs values above 0, found {numbers[row]:g}. "
                 f"Correct that row, or predict the values as they are."
             )
-        mean, deviation = standard(exact.log(numbers) if log else numbers)
+        logarithms = computed(len(numbers), np.float64, lambda part: exact.log(numbers[part])) if log else numbers
+        mean, deviation = standard(logarithms)
         if not deviation > 0:
             raise DataError(
                 f"The target {name!r} is {numbers[0]:g} in all {len(numbers)} rows: there is nothing to learn. "
@@ -182,18 +185,27 @@ class NumberTarget:
         positive there is taken as `LEAST` deviations below the mean.
         """
         numbers = target_numbers(values, self.name, place)
+        return computed(len(numbers), np.float32, lambda part: self._scaled(numbers[part]))[:, None]
+
+    def _scaled(self, numbers: NDArray[np.float64]) -> NDArray[np.float32]:
+        """What the network learns of some targets: (rows,)."""
         if self.log:
             numbers = np.where(numbers > 0, exact.log(np.maximum(numbers, np.finfo(np.float64).tiny)), -np.inf)
         with np.errstate(over="ignore"):
             standardised = (numbers - self.mean) / self.deviation
         least = -LEAST if self.log else -FARTHEST
-        return np.clip(standardised, least, FARTHEST).astype(np.float32)[:, None]
+        return np.clip(standardised, least, FARTHEST).astype(np.float32)
 
     def decode(self, outputs: ArrayLike) -> NDArray[np.float64]:
         """Network outputs (rows, 1) or (rows,) in the target's units: (rows,) float64."""
+        flat = np.asarray(outputs).reshape(-1)
+        return computed(len(flat), np.float64, lambda part: self._unscaled(flat[part]))
+
+    def _unscaled(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
+        """What some outputs mean: (rows,)."""
         largest = np.finfo(np.float64).max
         with np.errstate(over="ignore"):
-            values = np.asarray(outputs, dtype=np.float64).reshape(-1) * self.deviation + self.mean
+            values = outputs.astype(np.float64) * self.deviation + self.mean
         if self.log:
             values = np.asarray(exact.exp(values))
         low, high = (-largest if self.low is None else self.low), (largest if self.high is None else self.high)
@@ -254,8 +266,8 @@ def _require_known(values: Column, name: str, place: Place) -> None:
             f"{place(int(np.argmax(missing)))}, target {name!r}: the target is missing. "
             f"Fill it in, or leave that row out."
         )
-    if values.dtype.kind == "f" and np.isinf(values).any():
-        row = int(np.argmax(np.isinf(values)))
+    row = first_of(len(values), lambda part: np.isinf(values[part])) if values.dtype.kind == "f" else None
+    if row is not None:
         raise DataError(f"{place(row)}, target {name!r}: the target is infinite. Correct it, or leave that row out.")
     if values.dtype.kind == "M":
         raise DataError(f"The target {name!r} holds dates, which cannot be predicted: choose numbers or classes.")

@@ -79,6 +79,9 @@ class TextEncoder:
         slots = range(1, self.slots + 1)
         return [f"{self.name} n-gram {k}" for k in slots] + [f"{self.name} weight {k}" for k in slots]
 
+    def remarks(self, values: Column, place: Place) -> list[str]:
+        return []
+
     def encode(self, values: Column, place: Place, notices: list[str]) -> NDArray[np.float32]:
         cells = _as_text(values)
         absent = np.asarray([cell is None for cell in cells], dtype=bool)

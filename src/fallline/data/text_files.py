@@ -22,7 +22,7 @@ _MAGIC = {
     b"SQLite format 3": "an SQLite database",
     b"DUCK": "a DuckDB database",
 }
-_ODD_BLANKS = "\t\f\v\u00a0\u2007\u202f\u3000\ufeff"
+ODD_BLANKS = frozenset("\t\f\v\u00a0\u2007\u202f\u3000\ufeff")
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
@@ -90,7 +90,7 @@ def prepare_text(path: Path, folder: Path, source: str) -> TextFile:
     body = clean.rstrip(b" \r\n")
     suspicious = any(mark in body for mark in (b"\n\n", b"\n\r", b"\n ")) or body[:1] in b" \r\n"
     blank = len(re.findall(rb"(?:^|\n)(?=[ ]*\r?\n)", body)) if suspicious else 0
-    odd_blanks = {mark for mark in _ODD_BLANKS if mark.encode() in body} | set("\r\n" if b'"' in body else "")
+    odd_blanks = {mark for mark in ODD_BLANKS if mark.encode() in body} | set("\r\n" if b'"' in body else "")
     pairs, returns, ends = (body.count(mark) for mark in (b"\r\n", b"\r", b"\n"))
     return TextFile(
         path=path,

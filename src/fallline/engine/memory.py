@@ -24,6 +24,20 @@ def available_memory(root: Path = Path("/")) -> int | None:
     return max(0, min(known)) if known else None
 
 
+def total_memory(root: Path = Path("/")) -> int | None:
+    """Bytes of the machine's memory, or of the control groups' limits where these are less; None where unknown."""
+    limits = [
+        int(text)
+        for group in control_groups("memory", root)
+        for name in ("memory.max", "memory.limit_in_bytes")
+        if (text := read(group / name).strip()).isdigit()
+    ]
+    lines = (line.split() for line in read(root / "proc/meminfo").splitlines())
+    known = [int(words[1]) * 1024 for words in lines if len(words) > 1 and words[0] == "MemTotal:"]
+    found = [*known, *limits]
+    return min(found) if found else None
+
+
 def refuse_if_too_large(arena_bytes: int, state_bytes: int, batch: int, root: Path = Path("/")) -> None:
     """Stop before a training takes memory that is not there.
 

@@ -7,6 +7,7 @@ there when it is whole, so a crash leaves the old one or none.
 import json
 import os
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -152,17 +153,19 @@ def write_tensors(path: Any, arrays: dict[str, Array], metadata: dict[str, Any])
     write_whole(target, data)
 
 
-def write_whole(target: Path, data: bytes) -> None:
-    """Write a file beside its place, flush it to disk, and move it there.
+def write_whole(target: Path, data: bytes | Iterable[bytes]) -> None:
+    """Write a file, of bytes or of parts that are made one after the other, beside its place, and move it there.
 
     Raises:
         ModelFileError: the folder is missing, not writable, or the disk is full; nothing is left behind.
     """
-    temporary = None
+    temporary, size = None, 0
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            for part in (data,) if isinstance(data, bytes) else data:
+                size += len(part)
+                file.write(part)
             file.flush()
             os.fsync(file.fileno())
         mask = os.umask(0)
@@ -178,7 +181,7 @@ def write_whole(target: Path, data: bytes) -> None:
             raise
         raise ModelFileError(
             f"cannot write {str(target)!r}: {error.strerror or error}; choose a folder that exists, is writable "
-            f"and has {max(len(data) // 1_000_000, 1)} MB free"
+            f"and has {max(size // 1_000_000, 1)} MB free"
         ) from None
 
 

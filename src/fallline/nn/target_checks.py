@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from fallline.errors import ArgumentError, KindError, ShapeError
 from fallline.ir.types import format_shape
 from fallline.nn.checks import as_array, first_place
+from fallline.ops.finite import is_finite
 from fallline.ops.tensor import Tensor
 
 Array = NDArray[Any]
@@ -42,6 +43,8 @@ def same_shape(name: str, outputs: Any, targets: Any) -> None:
 
 def finite(name: str, array: Array) -> None:
     """Refuse NaN and infinity."""
+    if is_finite(array):
+        return
     wrong = ~np.isfinite(array)
     if np.any(wrong):
         place = first_place(wrong)
@@ -82,4 +85,4 @@ def labels(name: str, array: Array, outputs: tuple[Any, ...]) -> Array:
             f"{name}: labels must be from 0 to {classes - 1} (the network has {classes} outputs), "
             f"found {array[place]} in row {place[0]}; check the labels or the last layer's width"
         )
-    return array.astype(np.int64)
+    return array.astype(np.int64, copy=False)

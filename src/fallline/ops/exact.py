@@ -8,6 +8,7 @@ are below 2 ulp (tested); that of `power` is stated there.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from fallline.ir.kernel import LANES
 
 Float64Array = NDArray[np.float64]
+Float64 = np.float64
+_TOGETHER = 1 << 18
+"""Numbers that are folded at once."""
 
 LN2_HIGH = float.fromhex("0x1.62e42fee00000p-1")  # ln 2, upper 32 bits: n·LN2_HIGH is exact for |n| < 2²⁰
 LN2_LOW = float.fromhex("0x1.a39ef35793c76p-33")  # the rest of it
@@ -27,15 +31,50 @@ def tree_sum(values: ArrayLike, axis: int = 0) -> Any:
 
     The order is a function of n alone. An empty axis sums to 0.
     """
+    if np.ndim(values) == 1 and np.size(values):
+        flat = np.asarray(values)
+        return tree_sum_of(len(flat), lambda start, stop: flat[start:stop].astype(np.float64))
     array = np.moveaxis(np.asarray(values, dtype=np.float64), axis, 0)
-    if array.shape[0] == 0:
-        return np.zeros(array.shape[1:])[()]
+    return _folded(array)[0] if array.shape[0] else np.zeros(array.shape[1:])[()]
+
+
+def tree_sum_of(count: int, part: Callable[[int, int], Float64Array]) -> Float64:
+    """`tree_sum` of numbers that are computed piece by piece: many of them take no memory.
+
+    Args:
+        count: how many, at least 1.
+        part: numbers start … stop − 1.
+    """
+    halves = [count]
+    while halves[-1] > _TOGETHER:
+        halves.append((halves[-1] + 1) // 2)
+
+    def after(folds: int, start: int, stop: int) -> Float64Array:
+        """Some of what is left after so many folds."""
+        if not folds:
+            return part(start, stop)
+        half, rows = halves[folds], halves[folds - 1]
+        left, right = after(folds - 1, start, stop), (start + half, min(stop + half, rows))
+        if right[0] >= right[1]:
+            return left
+        further = after(folds - 1, *right)
+        whole = left.copy()
+        whole[: len(further)] += further
+        return whole
+
+    size = halves[-1]
+    found: Float64 = _folded(after(len(halves) - 1, 0, size))[0]
+    return found
+
+
+def _folded(array: Float64Array) -> Float64Array:
+    """x[:h] + x[h:2h] until one is left."""
     while (rows := array.shape[0]) > 1:
         half = (rows + 1) // 2
         folded = array[:half].copy()
         folded[: rows - half] += array[half:]
         array = folded
-    return array[0]
+    return array
 
 
 def lane_sum(values: ArrayLike) -> float:
@@ -60,9 +99,22 @@ def lane_sum(values: ArrayLike) -> float:
 def mean_and_deviation(values: ArrayLike, axis: int = 0) -> tuple[Any, Any]:
     """Mean and population standard deviation (divisor n) along `axis`, both by `tree_sum`."""
     array = np.moveaxis(np.asarray(values, dtype=np.float64), axis, 0)
+    if array.ndim == 1 and len(array):
+        return mean_and_deviation_of(len(array), lambda start, stop: array[start:stop])
     mean = tree_sum(array) / array.shape[0]
     centred = array - mean
     return mean, np.sqrt(tree_sum(centred * centred) / array.shape[0])
+
+
+def mean_and_deviation_of(count: int, part: Callable[[int, int], Float64Array]) -> tuple[Float64, Float64]:
+    """`mean_and_deviation` of numbers that are computed piece by piece, as in `tree_sum_of`."""
+    mean = tree_sum_of(count, part) / count
+
+    def squares(start: int, stop: int) -> Float64Array:
+        centred = part(start, stop) - mean
+        return centred * centred
+
+    return mean, np.sqrt(tree_sum_of(count, squares) / count)
 
 
 def log(x: ArrayLike) -> Any:

@@ -6,6 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_ROWS = 1 << 16
+"""Rows that are looked at together, so that a large array takes no memory."""
+
 
 def is_finite(array: NDArray[Any]) -> bool:
     """Whether no element of a float array is NaN or infinite; arrays of other kinds never hold such."""
@@ -16,4 +19,5 @@ def is_finite(array: NDArray[Any]) -> bool:
         with np.errstate(over="ignore", invalid="ignore"):
             if math.isfinite(np.vdot(array, array)):
                 return True
-    return bool(np.isfinite(array).all())
+    rows = np.atleast_1d(array)
+    return all(bool(np.isfinite(rows[start : start + _ROWS]).all()) for start in range(0, len(rows), _ROWS))

@@ -50,7 +50,7 @@ def philox4x32(counter: tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike], key: 
     return [word.astype(np.uint32) for word in (c0, c1, c2, c3)]
 
 
-def words(key: Key, rows: ArrayLike, elements: int, step: int = 0) -> UInt32Array:
+def words(key: Key, rows: ArrayLike, elements: int, step: int = 0, start: int = 0) -> UInt32Array:
     """Random 32-bit words, one for each of `elements` elements of each of `rows`.
 
     Args:
@@ -58,13 +58,15 @@ def words(key: Key, rows: ArrayLike, elements: int, step: int = 0) -> UInt32Arra
         rows: positions in the whole batch, shape (r,).
         elements: how many words a row needs.
         step: the training step, 0 ≤ step < 2⁶⁴.
+        start: the number of the first of them, a multiple of 64.
 
     Returns:
         uint32 array (r, elements).
     """
     groups = -(-elements // BLOCK)
     position = np.asarray(rows, dtype=np.uint64)[:, None]  # (r, 1)
-    blocks = np.arange(groups * LANES, dtype=np.uint64)[None, :]  # (1, 16·groups)
+    first = start // BLOCK * LANES
+    blocks = np.arange(first, first + groups * LANES, dtype=np.uint64)[None, :]  # (1, 16·groups)
     four = philox4x32((blocks, position, step & 0xFFFFFFFF, step >> 32), key)
     shape = (position.shape[0], groups, LANES)
     laid = np.stack([word.reshape(shape) for word in four], axis=2)  # (r, groups, word, lane)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.data.by_blocks import different
 from fallline.data.dates import as_moments
 from fallline.data.spelling import NUMBER, distinct, is_missing
 from fallline.data.targets import ClassTarget
@@ -44,13 +45,16 @@ def data_section(prepared: Prepared, notes: Sequence[str], images: str = "") -> 
 def _target_line(prepared: Prepared) -> tuple[Any, ...]:
     values = prepared.parts["training"].column(prepared.target)
     kind = "category" if isinstance(prepared.codec, ClassTarget) else "number"
-    different = len(prepared.codec.classes) if isinstance(prepared.codec, ClassTarget) else len(distinct(values)[0])
+    if isinstance(prepared.codec, ClassTarget):
+        found = len(prepared.codec.classes)
+    else:
+        found = len(distinct(values)[0] if values.dtype.kind == "O" else different(values))
     return (
         Markup(f"{name(prepared.target).html} (the target)"),
         kind,
         _content(kind, values[:MOST_ROWS], prepared.target, None),
         "",
-        different,
+        found,
     )
 
 

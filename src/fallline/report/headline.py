@@ -62,7 +62,7 @@ def _score(judged: Judged, simple: Baseline) -> str:
     if span is not None:
         low, high = (metric_value(judged.metric, value).removesuffix(" %") for value in span)
         between = f"; 95 % interval {low} to {high}{' %' if unit else ''}"
-    rows = count(len(judged), f"{judged.part} row")
+    rows = count(judged.of_rows, f"{judged.part} row")
     lower = "" if judged.chances is not None else ", lower is better"
     what = paragraph(f"{metric_name(judged.metric)} on {rows}{lower}{between}", kind="what")
     return (
@@ -89,8 +89,10 @@ def _versus(judged: Judged, simple: Baseline, span: tuple[float, float] | None) 
 def _told(judged: Judged, simple: Baseline) -> str:
     """The comparison in a sentence."""
     if judged.chances is not None:
-        right, simply = (round(score * len(judged)) for score in (judged.score, simple.score))
-        told = f"Right for {right:,} of {count(len(judged), 'row')}; {shown(simple.words, 60)} is right for {simply:,}."
+        right, simply = (round(score * judged.of_rows) for score in (judged.score, simple.score))
+        told = (
+            f"Right for {right:,} of {count(judged.of_rows, 'row')}; {shown(simple.words, 60)} is right for {simply:,}."
+        )
         wrong, without, less = 1.0 - judged.score, 1.0 - simple.score, "{} fewer mistakes"
     else:
         told = f"Half of the predictions are within ±{plain(float(np.median(judged.errors)))} of the truth."

@@ -52,6 +52,8 @@ def _content(result: TableRun, commands: Mapping[str, str], planned: Plan | None
     prepared, judged, shape = result.prepared, judge(result), image_shape(result)
     sections: list[Section] = []
     if judged is not None:
+        if judged.sample:
+            sections.append(Section("sample", "", [paragraph(judged.sample)]))
         sections.append(class_section(judged) if judged.chances is not None else value_section(judged))
         sections += _reasons(result, judged, shape)
     notes = [*prepared.notices, *(info.reason for info in prepared.infos if info.reason)]

@@ -2,11 +2,14 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from glob import has_magic
 from pathlib import Path
 from typing import Any
 
+from fallline.data.encoded import Told
 from fallline.data.encoders import TableEncoder
 from fallline.data.image_files import find_images
+from fallline.data.many_files import files_of
 from fallline.data.sources import read_table
 from fallline.data.table import Table
 from fallline.data.targets import target_from_json
@@ -15,6 +18,7 @@ from fallline.tables.images import plan_from_json
 from fallline.tables.model import KEY, TableModel
 from fallline.tables.prepare import Prepared, TableOptions, prepare
 from fallline.training.recording import Given
+from fallline.training.run_folder import COLUMNS, SELECTION
 from fallline.training.run_reader import StoredRun
 
 NAMES = {"lr": "learning_rate", "batch": "batch_size"}
@@ -24,7 +28,7 @@ PLAIN = (
     "class_weight", "weight_column", "time_column", "target_scale", "refit", "seed", "threads", "shards",
 )  # fmt: skip
 FILES = ("validation", "test_file", "init_model")
-STORED = ("target", "drop", "no_header", "image_size", *PLAIN, *FILES)
+STORED = ("target", "drop", "no_header", "image_size", "mapped", *PLAIN, *FILES)
 
 
 def table_options(given: Mapping[str, Any], init: TableModel | None, table: Table) -> TableOptions:
@@ -51,22 +55,6 @@ def header_of(given: Mapping[str, Any]) -> bool | None:
     return False if given["no_header"] else None
 
 
-def read_given(data: str, given: Mapping[str, Any], init: TableModel | None) -> Table:
-    """The table of `fallline train`; images as the option says, or as the model takes them that training starts from.
-
-    Raises:
-        ArgumentError: a size is given for what are no images, or that the model does not take.
-    """
-    size, form = given["image_size"], None if init is None else init.encoder.images
-    table = read_table(data, header_of(given), form or size)
-    read = None if table.layout is None else table.layout.form
-    if size is not None and read is None:
-        raise ArgumentError(f"--image-size is for images in files, and {data!r} holds none; leave it away")
-    if size is not None and read is not None and (read.width, read.height) != tuple(size):
-        raise ArgumentError(f"the model that training starts from takes images of {read}; leave --image-size away")
-    return table
-
-
 def to_store(data: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """What run.json must say for the run to find its data again: options, places and hashes of the files."""
     options = {name: given[name] for name in STORED}
@@ -91,8 +79,8 @@ def given_of_run(stored: StoredRun) -> tuple[str, dict[str, Any]]:
             "are; in Python, fl.resume and fl.replay take x and y"
         )
     try:
-        options = {"refit": False, "image_size": None, **options}  # runs of before had one training, and no images
-        found = {name: _found(stored, name, known) for name, known in files.items()}
+        options = {"refit": False, "image_size": None, "mapped": None, **options}  # runs of before
+        found = {name: _found_all(stored, name, known) for name, known in files.items()}
         missing = [name for name in STORED if name not in options]
         if missing:
             raise KeyError(missing[0])
@@ -112,7 +100,7 @@ def prepared_again(stored: StoredRun) -> tuple[Prepared, TableOptions]:
     """
     data, given = given_of_run(stored)
     init = None if given["init_model"] is None else began_with(stored)
-    table = read_given(data, given, init)
+    table = table_of_run(stored.path, data, given, init)
     options = table_options(given, init, table)
     prepared = prepare(table, stored.made_by["target"], options)
     if prepared.encoder.to_json() != stored.model_extra[KEY]["encoder"]:
@@ -121,6 +109,34 @@ def prepared_again(stored: StoredRun) -> tuple[Prepared, TableOptions]:
             "began; use the version of Fallline that made it"
         )
     return prepared, options
+
+
+def table_of_run(
+    run: Path, data: str, given: Mapping[str, Any], init: TableModel | None, told: Told = lambda done, whole: None
+) -> Table:
+    """The data of a run; images as the option says, or as the model takes them that training starts from.
+
+    Args:
+        run: its folder; where columns are mapped, they are in it, or are put there.
+        data: a file, a folder, a pattern or a bundled set's name.
+        given: its options.
+        init: the model that training starts from.
+        told: receives how far reading is.
+
+    Raises:
+        ArgumentError: a size is given for what are no images, or that the model does not take.
+    """
+    folder = (run.parent if run.name == SELECTION else run) / COLUMNS
+    size, form = given["image_size"], None if init is None else init.encoder.images
+    table = read_table(
+        data, header_of(given), form or size, mapped=given["mapped"], folder=folder, drop=given["drop"], told=told
+    )
+    read = None if table.layout is None else table.layout.form
+    if size is not None and read is None:
+        raise ArgumentError(f"--image-size is for images in files, and {data!r} holds none; leave it away")
+    if size is not None and read is not None and (read.width, read.height) != tuple(size):
+        raise ArgumentError(f"the model that training starts from takes images of {read}; leave --image-size away")
+    return table
 
 
 def data_of_run(stored: StoredRun) -> Given:
@@ -145,11 +161,14 @@ def began_with(stored: StoredRun) -> TableModel:
     )
 
 
-def _file(name: str) -> dict[str, str] | None:
-    """Where data are and what their content is called; None for what is no file, such as a bundled set's name."""
+def _file(name: str) -> Any:
+    """Where data are and what their content is called; of several files, the same of each; None for a set's name."""
     path = Path(name)
-    content = _hash(path)
-    return None if content is None else {"path": str(path.resolve()), "hash": content}
+    if (content := _hash(path)) is not None:
+        return {"path": str(path.resolve()), "hash": content}
+    if not path.is_dir() and not has_magic(name):
+        return None
+    return [{"path": str(path.resolve()), "hash": _hash(path)} for path in files_of(name)]
 
 
 def _hash(path: Path) -> str | None:
@@ -167,6 +186,26 @@ def _hash(path: Path) -> str | None:
 def _parts(file: Any) -> Iterable[bytes]:
     while part := file.read(1 << 20):
         yield part
+
+
+def _found_all(stored: StoredRun, name: str, known: Any) -> str:
+    """Where the file, or the folder or the files of a pattern, of the run are now.
+
+    Raises:
+        DataError: nowhere, or they have changed.
+    """
+    if not isinstance(known, list):
+        return _found(stored, name, known)
+    files = [path.name for path in files_of(name)]
+    if files != (then := [Path(each["path"]).name for each in known]):
+        shown = sorted(set(files) ^ set(then))
+        raise DataError(
+            f"{stored.call}: {name!r} no longer means the files of the run {str(stored.path)!r} (the difference: "
+            f"{', '.join(shown[:5])}{', …' if len(shown) > 5 else ''}); put them back, or train anew"
+        )
+    for path, each in zip(files_of(name), known, strict=True):
+        _found(stored, str(path), each)
+    return name
 
 
 def _found(stored: StoredRun, name: str, known: Mapping[str, str] | None) -> str:

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.data.by_blocks import computed, first_of
 from fallline.data.table import Table
 from fallline.errors import ArgumentError, DataError
 from fallline.tables.model import TableModel
@@ -53,10 +54,9 @@ def row_weights(part: Table, column: str, all_zero: bool = False) -> NDArray[np.
     need = f"the weight column {column!r} must hold a finite number of 0 or more in every row"
     if values.dtype.kind not in "fiub":
         raise DataError(f"{need}; it holds {'text' if values.dtype.kind == 'O' else 'dates'}. Choose another column.")
-    weights = values.astype(np.float64)
-    bad = ~(np.isfinite(weights) & (weights >= 0.0))
-    if bad.any():
-        row = int(np.argmax(bad))
+    weights = computed(len(values), np.float64, lambda part: values[part])
+    row = first_of(len(values), lambda part: ~(np.isfinite(weights[part]) & (weights[part] >= 0.0)))
+    if row is not None:
         raise DataError(f"{part.place(row)}: {need}, found {weights[row]:g}. Correct it, or leave that row out.")
     if not weights.any() and not all_zero:
         raise DataError(f"{need}; all of them are 0, so that no row counts. Choose another column.")

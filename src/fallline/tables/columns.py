@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.data.by_blocks import any_of, different
 from fallline.data.dates import recognise_dates
-from fallline.data.spelling import is_missing
+from fallline.data.spelling import is_missing, labels_of
 from fallline.data.table import Column, Table
 from fallline.errors import DataError
 
@@ -120,16 +121,16 @@ def infer_task(values: Column) -> tuple[str, str]:
     Raises:
         DataError: the target holds dates, or no value.
     """
-    present = values[~is_missing(values)]
-    if len(present) == 0:
+    labels = labels_of(values) if values.dtype.kind == "O" else set()
+    parts = different(values) if values.dtype.kind != "O" else np.empty(0)
+    if not labels and not len(parts):
         raise DataError("The target has no value in any row. Choose another target.")
-    if present.dtype.kind == "M":
+    if values.dtype.kind == "M":
         raise DataError("The target holds dates, which cannot be predicted: choose numbers or classes.")
-    if present.dtype.kind == "O":
-        return "classification", f"the target is text with {len(set(present))} different values"
-    if present.dtype.kind == "b":
+    if labels:
+        return "classification", f"the target is text with {len(labels)} different values"
+    if values.dtype.kind == "b":
         return "classification", "the target is true or false"
-    parts = np.unique(present)
     if len(parts) == 2:
         return "classification", f"the target has two values, {parts[0]:g} and {parts[1]:g}"
     first = float(parts[0])
@@ -140,27 +141,27 @@ def infer_task(values: Column) -> tuple[str, str]:
 
 def _describe(name: str, values: Column) -> ColumnInfo:
     absent = is_missing(values)
-    missing = int(absent.sum())
-    present = values[~absent] if missing else values
-    distinct = _distinct(present)
+    missing = int(np.count_nonzero(absent))
+    labels = labels_of(values) if values.dtype.kind == "O" else set()
+    distinct = len(labels) or (0 if values.dtype.kind == "O" else _distinct(values))
     if distinct == 0:
         return ColumnInfo(name, "empty", missing, 0, f"{name!r} is left out: it has no value in any row.")
     if distinct == 1 and missing == 0:
-        return ColumnInfo(name, "constant", 0, 1, f"{name!r} is left out: it is {_shown(present[0])} in every row.")
-    if present.dtype.kind == "O":
-        return _describe_text(name, present, missing, distinct)
-    if present.dtype.kind == "M":
+        return ColumnInfo(name, "constant", 0, 1, f"{name!r} is left out: it is {_shown(values[0])} in every row.")
+    if labels:
+        return _describe_text(name, labels, len(values) - missing, missing)
+    if values.dtype.kind == "M":
         return ColumnInfo(name, "date", missing, distinct)
-    if present.dtype.kind == "b":
+    if values.dtype.kind == "b":
         return ColumnInfo(name, "boolean", missing, distinct)
     if missing == 0 and distinct == len(values) and len(values) >= _FEW_ROWS and (why := _counts_rows(name, values)):
         return ColumnInfo(name, "identifier", 0, distinct, f"{name!r} is left out: {why}.")
     return ColumnInfo(name, "number", missing, distinct)
 
 
-def _describe_text(name: str, present: NDArray[Any], missing: int, distinct: int) -> ColumnInfo:
-    """Truth words, dates, categories, sentences or names of single rows."""
-    labels = set(present)
+def _describe_text(name: str, labels: set[str], present: int, missing: int) -> ColumnInfo:
+    """Truth words, dates, categories, sentences or names of single rows: `present` cells with so many labels."""
+    distinct = len(labels)
     if {label.lower() for label in labels} in _TRUTH_PAIRS:
         return ColumnInfo(name, "boolean", missing, distinct)
     found = recognise_dates(labels)
@@ -171,12 +172,12 @@ def _describe_text(name: str, present: NDArray[Any], missing: int, distinct: int
             reason += "; no day is beyond the 12th, so that day and month could be the other way round"
         return ColumnInfo(name, "date", missing, distinct, reason + ".", form)
     words = sum(map(_words, labels)) / len(labels)
-    share = distinct / len(present)
-    if len(present) >= _FEW_ROWS:
-        told = f"{distinct} different values in {len(present)} rows"
+    share = distinct / present
+    if present >= _FEW_ROWS:
+        told = f"{distinct} different values in {present} rows"
         if (words >= _MANY_WORDS and share > 0.5) or (words >= _SENTENCE and share > 0.2):
             told += f", {words:.1f} words each"
-            if words < _SENTENCE and len(present) < _NAMED_ROWS:
+            if words < _SENTENCE and present < _NAMED_ROWS:
                 why = (
                     f"{name!r} is left out: it holds names or short texts ({told}), and the rows are too few for them."
                 )
@@ -197,17 +198,22 @@ def _words(label: str) -> float:
 
 def _counts_rows(name: str, values: Column) -> str:
     """Why a column of distinct numbers is an identifier; empty where it is a quantity."""
-    if values.dtype.kind == "f" and not np.array_equal(values, np.floor(values)):
+    if values.dtype.kind == "f" and any_of(len(values), lambda part: values[part] != np.floor(values[part])):
         return ""
     low, high = int(values.min()), int(values.max())
     run = high - low + 1 == len(values)
     if _is_id_name(name):
         return "it is a whole number that differs in every row, and its name says that it identifies"
     if run and not _COUNTING_NAME.fullmatch(name):
-        ascending = bool(np.all(np.diff(values) == 1)) or bool(np.all(np.diff(values) == -1))
+        ascending = _grows_by(values, 1) or _grows_by(values, -1)
         if ascending or low in (0, 1):
             return f"it counts the rows from {low} to {high}"
     return ""
+
+
+def _grows_by(values: Column, step: int) -> bool:
+    """Whether each value is the one before and a step."""
+    return not any_of(len(values), lambda part: np.diff(values[part.start : part.stop + 1]) != step)
 
 
 def _is_id_name(name: str) -> bool:
@@ -226,11 +232,9 @@ def _as_only_input(info: ColumnInfo, values: Column) -> ColumnInfo:
 
 
 def _distinct(present: NDArray[Any]) -> int:
-    if present.dtype.kind == "O":
-        return len(set(present))
     if present.dtype == np.uint8:
         return int(np.count_nonzero(np.bincount(present, minlength=256)))
-    return len(np.unique(present))
+    return len(different(present))
 
 
 def _shown(value: Any) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.data.by_blocks import different, ordered
 from fallline.data.table import Table
 from fallline.data.targets import ClassTarget, NumberTarget, target_numbers
 from fallline.errors import DataError
@@ -67,15 +68,31 @@ def about_classes(codec: ClassTarget, codes: Array, balanced: bool) -> list[str]
 
 def limits(values: Array) -> tuple[float | None, float | None]:
     """(low, high): the ends of the values' range at which they pile up, such as a cap; None where they do not."""
-    parts, counts = np.unique(values, return_counts=True)
-    if len(parts) < PILE_VALUES:
+    ascending = ordered(values)
+    if len(different(values)) < PILE_VALUES:
         return None, None
     enough = max(PILE_ROWS, PILE_SHARE * len(values))
 
-    def piled(at: int, beside: Array) -> float | None:
-        return float(parts[at]) if counts[at] >= enough and counts[at] >= PILE_TIMES * beside.max() else None
+    def piled(last: float, counts: list[int]) -> float | None:
+        return float(last) if counts[0] >= enough and counts[0] >= PILE_TIMES * max(counts[1:]) else None
 
-    return piled(0, counts[1:21]), piled(-1, counts[-21:-1])
+    return piled(ascending[0], _lowest(ascending)), piled(ascending[-1], _highest(ascending))
+
+
+def _lowest(ascending: Array) -> list[int]:
+    """How many rows have the lowest value, the next one, …, of 21."""
+    ends = [0]
+    for _ in range(21):
+        ends.append(int(np.searchsorted(ascending, ascending[ends[-1]], side="right")))
+    return np.diff(ends).tolist()
+
+
+def _highest(ascending: Array) -> list[int]:
+    """How many rows have the highest value, the one before, …, of 21."""
+    begins = [len(ascending)]
+    for _ in range(21):
+        begins.append(int(np.searchsorted(ascending, ascending[begins[-1] - 1], side="left")))
+    return (-np.diff(begins)).tolist()
 
 
 def about_limits(name: str, values: Array, low: float | None, high: float | None) -> list[str]:

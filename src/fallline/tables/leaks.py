@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.data.batches import permutation
+from fallline.data.batches import permutation, permuted
 from fallline.data.dates import as_moments
 from fallline.data.spelling import distinct, is_missing
 from fallline.data.table import Table
@@ -44,7 +44,7 @@ def leaks(training: Table, infos: Sequence[ColumnInfo], target: Array, name: str
         target: class codes (whole numbers) or the target's values (floats) of those rows.
         name: the target's.
     """
-    rows = np.sort(permutation(len(training), 0, "leaks")[:SAMPLE])
+    rows = np.sort(permuted(0, min(SAMPLE, len(training)), len(training), 0, "leaks"))
     used = [info for info in infos if info.used]
     if len(rows) < LEAST_ROWS or len(used) < 2:
         return []

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.data import scratch
+from fallline.data.by_blocks import computed, first_of
 from fallline.data.encoders import TableEncoder
 from fallline.data.sources import read_table
 from fallline.data.table import Table
@@ -82,9 +84,14 @@ class TableModel:
             ArgumentError: an output is NaN or infinite, so that no label or value can be told from it.
         """
         table = self.read(data)
-        found = self.network.predict(self.encoder.transform(table, notices))
-        if not np.isfinite(found).all():
-            row = int(np.argmax(~np.isfinite(found).reshape(len(found), -1).all(axis=1)))
+        found = np.empty((0, 0))
+        for part, rows in self.encoder.parts(table, notices):
+            outputs = self.network.predict(rows)
+            if not part.start:
+                found = scratch.empty((len(table), *outputs.shape[1:]), outputs.dtype)
+            found[part] = outputs
+        row = first_of(len(found), lambda part: ~np.isfinite(found[part]).reshape(len(found[part]), -1).all(axis=1))
+        if row is not None:
             raise ArgumentError(
                 f"the model gives no number for {table.place(row)}: its weights are not finite or far too large, "
                 "because its training diverged or its file is damaged; train again with a smaller learning rate"
@@ -167,6 +174,8 @@ def _measured(names: list[str], outputs: Array, targets: Array) -> dict[str, flo
 
 
 def _as_float(values: Array) -> NDArray[np.float64]:
+    if values.dtype.kind != "O":
+        return computed(len(values), np.float64, lambda part: values[part])
     return np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)
 
 

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.data.by_blocks import blocks, computed, gather
 from fallline.data.dates import as_moments, recognise_dates
 from fallline.data.duplicates import equal_rows
-from fallline.data.spelling import is_missing
+from fallline.data.spelling import is_missing, labels_of
 from fallline.data.split import latest_rows, split_rows
 from fallline.data.table import Column, Table
 from fallline.data.targets import ClassTarget, NumberTarget, drop_missing_targets
@@ -50,20 +51,20 @@ def split_table(
         ArgumentError: the share for validation is none.
         DataError: a file lacks the target, or too few rows are left.
     """
-    rest = np.arange(len(table))
+    rest = computed(len(table), np.int64, lambda part: np.arange(part.start, part.stop))
     parts: dict[str, Table] = {}
     if test is not None:
         parts["test"] = _further(test, table, target, notices)
     elif test_part:
         keep, part = split(rest, HELD_OUT, "test")
-        parts["test"], rest = table.select(rest[part]), rest[keep]
+        parts["test"], rest = table.select(gather(rest, part)), gather(rest, keep)
     if isinstance(validation, Table):
         parts["validation"] = _further(validation, table, target, notices)
     elif validation is not None:
         if not 0.0 < validation < 1.0:
             raise ArgumentError(f"validation must be a share between 0 and 1, or a file; found {validation}")
         keep, part = split(rest, validation, "validation")
-        parts["validation"], rest = table.select(rest[part]), rest[keep]
+        parts["validation"], rest = table.select(gather(rest, part)), gather(rest, keep)
     parts["training"] = table if len(rest) == len(table) else table.select(rest)
     return parts
 
@@ -114,7 +115,7 @@ def by_chance(codes: Rows | None, groups: Rows | None, seed: int) -> Split:
     """
 
     def split(rows: Rows, share: float, purpose: str) -> tuple[Rows, Rows]:
-        of_class, of_group = (None if numbers is None else numbers[rows] for numbers in (codes, groups))
+        of_class, of_group = (None if numbers is None else gather(numbers, rows) for numbers in (codes, groups))
         return split_rows(of_class, len(rows), share, seed, purpose, of_group)
 
     return split
@@ -129,7 +130,7 @@ def by_time(table: Table, column: str) -> Split:
     times = _times(table.column(column), column, table)
 
     def split(rows: Rows, share: float, purpose: str) -> tuple[Rows, Rows]:
-        return latest_rows(times[rows], share, purpose)
+        return latest_rows(gather(times, rows), share, purpose)
 
     return split
 
@@ -148,12 +149,14 @@ def copies(table: Table, target: str, inputs: list[str], parts: int, notices: li
         parts: into how many parts the rows are to be split.
         notices: receives what is told.
     """
-    groups = equal_rows([table.column(name) for name in inputs], len(table)) if inputs else np.arange(len(table))
-    different = len(np.unique(groups))
+    if not inputs:
+        return None
+    groups = equal_rows([table.column(name) for name in inputs], len(table))
+    different = _count_first(groups)
     repeated = len(table) - different
     if repeated == 0:
         return None
-    with_target = len(np.unique(equal_rows([groups, table.column(target)], len(table))))
+    with_target = _count_first(equal_rows([groups, table.column(target)], len(table)))
     copied = 2 * different >= len(table) or (with_target == different and different >= FEW_COMBINATIONS)
     if copied and different > parts:
         has = "1 row has the inputs of another row" if repeated == 1 else f"{repeated:,} rows have inputs of other rows"
@@ -166,6 +169,11 @@ def copies(table: Table, target: str, inputs: list[str], parts: int, notices: li
     return None
 
 
+def _count_first(groups: Rows) -> int:
+    """How many rows are the first of their group."""
+    return sum(int(np.count_nonzero(groups[part] == np.arange(part.start, part.stop))) for part in blocks(len(groups)))
+
+
 def _times(values: Column, name: str, table: Table) -> Array:
     """A column as numbers or moments that can be put in order."""
     missing = is_missing(values)
@@ -176,7 +184,7 @@ def _times(values: Column, name: str, table: Table) -> Array:
         )
     if values.dtype.kind != "O":
         return values
-    found = recognise_dates(set(values))
+    found = recognise_dates(labels_of(values))
     if found is None:
         raise DataError(
             f"the time column {name!r} holds text that is no date, such as {values[0]!r}; choose a column of dates or "
@@ -189,13 +197,7 @@ def _further(further: Table, table: Table, target: str, notices: list[str]) -> T
     """A validation or test file, whose columns must be those of the training file."""
     if target not in further and len(further.names) == len(table.names):
         # a headerless file beside one with a header: the same columns in the same order
-        further = Table(
-            dict(zip(table.names, further.columns.values(), strict=True)),
-            further.source,
-            further.notices,
-            further.lines,
-            layout=further.layout,
-        )
+        further = further.replaced(dict(zip(table.names, further.columns.values(), strict=True)))
         notices.append(f"{further.source} has other column names; its columns were taken in the order of training.")
     if target not in further:
         raise DataError(f"{further.source} has no column {target!r}, the target; it cannot be used to judge a model.")

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline import optim
+from fallline.data.by_blocks import any_of, computed
 from fallline.data.encoders import TableEncoder
 from fallline.data.table import Table
 from fallline.data.targets import ClassTarget, NumberTarget, drop_missing_targets
@@ -204,10 +205,12 @@ def _task(table: Table, target: str, options: TableOptions) -> tuple[str, str]:
 def _with_whole_labels(table: Table, target: str) -> Table:
     """Labels 1, 2, … that a missing one had turned into 1.0, 2.0, … as whole numbers again."""
     values = table.column(target)
-    if values.dtype.kind != "f" or np.abs(values).max() >= 2.0**53 or (values != np.floor(values)).any():
+    if values.dtype.kind != "f" or max(-values.min(), values.max()) >= 2.0**53:
         return table
-    columns = {**table.columns, target: values.astype(np.int64)}
-    return Table(columns, table.source, table.notices, table.lines, table.default_target, table.numbers, table.layout)
+    if any_of(len(values), lambda part: values[part] != np.floor(values[part])):
+        return table
+    whole = computed(len(values), np.int64, lambda part: values[part].astype(np.int64))
+    return table.replaced({**table.columns, target: whole})
 
 
 def _codec(table: Table, target: str, task: str, options: TableOptions) -> tuple[Table, ClassTarget | NumberTarget]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.data.batches import permutation
+from fallline.data.batches import permuted
 
 FACTOR = 3.0
 """Between neighbouring rates: finer than half a decade, trials of a tenth of the epochs hardly tell them apart."""
@@ -62,7 +62,7 @@ def trial_epochs(epochs: int) -> int:
 
 def trial_rows(rows: int, seed: int) -> NDArray[np.int64]:
     """The training rows of a trial: all, or 20,000 at random."""
-    return np.sort(permutation(rows, seed, "rate trial")[:MOST_ROWS])
+    return np.sort(permuted(0, min(rows, MOST_ROWS), rows, seed, "rate trial"))
 
 
 def search(loss_at: Callable[[float], float], usual: float, epochs: int) -> RateTrial:

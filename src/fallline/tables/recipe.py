@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.data.by_blocks import different, ordered
 from fallline.data.encoders import TableEncoder
 from fallline.tables.network import NetworkPlan
 
@@ -119,11 +120,11 @@ def quantile_knots(values: Array, pieces: int) -> tuple[float, ...]:
     """
     if pieces < 1:
         return ()
-    ordered = np.sort(values)
-    distinct = np.unique(ordered)
+    ascending = ordered(values)
+    distinct = different(values)
     if len(distinct) <= 2:
         return ()
-    chosen = np.unique(_evenly(ordered, pieces))
+    chosen = np.unique(_evenly(ascending, pieces))
     if 2 * len(chosen) <= pieces:
         chosen = np.unique(np.concatenate([chosen, _evenly(distinct, pieces + 1 - len(chosen))]))
     knots = [float(chosen[0])]

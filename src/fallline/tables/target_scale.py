@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from fallline.data.by_blocks import computed
 from fallline.data.numbers import standard
 from fallline.data.table import Table
 from fallline.data.targets import NumberTarget, target_numbers
@@ -50,7 +52,9 @@ def fit_number_target(training: Table, target: str, scale: str, notices: list[st
 
 def heavily_skewed(values: Array) -> bool:
     """Whether numbers are positive and their skewness is above `SKEWED` and that of their logarithms is much less."""
-    return bool(values.min() > 0) and skewness(values) > SKEWED and abs(skewness(exact.log(values))) < 1.5
+    if not values.min() > 0 or not skewness(values) > SKEWED:
+        return False
+    return abs(skewness(computed(len(values), np.float64, lambda part: exact.log(values[part])))) < 1.5
 
 
 def skewness(values: Array) -> float:
@@ -58,5 +62,9 @@ def skewness(values: Array) -> float:
     mean, deviation = standard(values)
     if not deviation > 0:
         return 0.0
-    z = (values - mean) / deviation
-    return float(exact.tree_sum(z * z * z)) / len(values)
+
+    def cubes(start: int, stop: int) -> Array:
+        z = (values[start:stop] - mean) / deviation
+        return np.asarray(z * z * z)
+
+    return float(exact.tree_sum_of(len(values), cubes)) / len(values)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline import optim
+from fallline.data.by_blocks import computed
 from fallline.data.targets import ClassTarget, NumberTarget
 from fallline.errors import ArgumentError, CompileError
 from fallline.nn.losses import Ensemble, Loss
@@ -283,9 +284,11 @@ def _unscaled_rmse(codec: NumberTarget) -> Callable[[Array, Array], float]:
 
     def rmse(outputs: Array, targets: Array) -> float:
         with np.errstate(all="ignore"):
-            errors = np.abs(codec.decode(outputs) - codec.decode(targets))
+            rows = len(outputs)
+            errors = computed(rows, np.float64, lambda p: np.abs(codec.decode(outputs[p]) - codec.decode(targets[p])))
             largest = max(errors.max(), np.finfo(np.float64).tiny)  # whose square may be out of range
-            return float(np.sqrt(np.mean((errors / largest) ** 2)) * largest)
+            squares = computed(rows, np.float64, lambda part: (errors[part] / largest) ** 2)
+            return float(np.sqrt(np.mean(squares)) * largest)
 
     return rmse
 

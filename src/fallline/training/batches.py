@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.data.batches import batch_order
+from fallline.data.batches import permuted
 from fallline.ops import exact
 from fallline.training.step import Rows
 
@@ -28,7 +28,6 @@ class Batches:
         self.mean_weight = 1.0 if rows.weight is None else float(exact.tree_sum(rows.weight)) / len(rows)
         self._sizes = np.full(self.steps_per_epoch, batch_size)
         self._sizes[-1] = len(rows) - (self.steps_per_epoch - 1) * batch_size
-        self._epoch, self._order = -1, np.arange(len(rows))
 
     def sizes(self, first: int, count: int) -> Array:
         """How many rows each of `count` steps takes, (count,), whole numbers."""
@@ -41,10 +40,10 @@ class Batches:
     def numbers_of(self, step: int) -> Array:
         """The numbers of one step's rows in the training set, in its order."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        if self.shuffle and epoch != self._epoch:
-            self._epoch, self._order = epoch, batch_order(len(self.rows), self.seed, epoch)
+        rows = len(self.rows)
         start = place * self.batch_size
-        return self._order[start : start + self.batch_size]
+        stop = min(start + self.batch_size, rows)
+        return permuted(start, stop, rows, self.seed, "order", epoch) if self.shuffle else np.arange(start, stop)
 
     def rows_of(self, step: int) -> Rows:
         """The rows of one step, in its order."""

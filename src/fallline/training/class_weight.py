@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.data.by_blocks import blocks, computed, different
 from fallline.errors import ArgumentError, KindError
 from fallline.nn.checks import as_array
 from fallline.training.step import check_weight
@@ -36,14 +37,19 @@ def row_weights(sample_weight: Any, class_weight: Any, y: Any) -> Any:
         raise ArgumentError(
             f"fit: class_weight needs one whole-number label per row, found y of {labels.dtype}, shape {labels.shape}"
         )
-    classes, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    classes = different(labels)
+    counts = np.zeros(len(classes), dtype=np.int64)
+    for part in blocks(len(labels)):
+        counts += np.bincount(np.searchsorted(classes, labels[part]), minlength=len(classes))
     if isinstance(class_weight, str) and class_weight == "balanced":
         per_class = len(labels) / (len(classes) * counts)
     elif isinstance(class_weight, Mapping):
         per_class = _given(class_weight, classes.tolist())
     else:
         raise KindError(f"fit: class_weight must be 'balanced' or {{class: weight}}, found {class_weight!r}")
-    weight = per_class[codes]  # (rows,)
+    weight = computed(
+        len(labels), np.float64, lambda part: per_class[np.searchsorted(classes, labels[part])]
+    )  # (rows,)
     return weight if sample_weight is None else weight * check_weight(sample_weight, len(labels), "float64", "fit")
 
 

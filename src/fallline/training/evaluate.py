@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.data import scratch
 from fallline.nn.losses import get as get_loss
 from fallline.nn.module import Module
 from fallline.nn.trace import check_network, values_of
@@ -37,7 +38,7 @@ def loss_of_all(
         results = program.program(len(rows))(program.inputs(rows, values, 1.0, 0, 0))
         see(results[OUTPUTS])
         return float(results[LOSS])
-    losses = np.empty(len(rows))
+    losses = scratch.empty(len(rows), np.float64)
     chunk = program.forward.rows_at_once
     for start in range(0, len(rows), chunk):
         part = rows.take(slice(start, start + chunk))
@@ -46,8 +47,15 @@ def loss_of_all(
         see(found[OUTPUTS])
     if rows.weight is None:
         return float(exact.tree_sum(losses)) / len(rows)
-    weight = rows.weight.astype(np.float64)
-    return float(exact.tree_sum(losses * weight)) / float(exact.tree_sum(weight))
+    weight = rows.weight
+
+    def weighted(start: int, stop: int) -> Array:
+        return np.asarray(losses[start:stop] * weight[start:stop].astype(np.float64))
+
+    def alone(start: int, stop: int) -> Array:
+        return weight[start:stop].astype(np.float64)
+
+    return float(exact.tree_sum_of(len(rows), weighted)) / float(exact.tree_sum_of(len(rows), alone))
 
 
 def full_gradient_norm(program: StepProgram, rows: Rows, values: Mapping[str, Array]) -> float:

@@ -6,11 +6,14 @@ Each takes raw outputs (rows, outputs) and targets, and says whether more is bet
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fallline.data import scratch
+from fallline.data.by_blocks import blocks, chosen, computed
 from fallline.errors import ArgumentError, KindError, nearest
 
 Array = NDArray[Any]
@@ -34,7 +37,17 @@ class Metric:
 
     def __call__(self, outputs: Array, targets: Array) -> float:
         """The metric's value; outputs (rows,) or (rows, outputs)."""
-        return float(self.function(np.asarray(outputs, dtype=np.float64), np.asarray(targets)))
+        return float(self.function(_doubles(np.asarray(outputs)), np.asarray(targets)))
+
+
+def _doubles(outputs: Array) -> Array:
+    """Outputs in float64."""
+    if outputs.dtype == np.float64 or not outputs.ndim:
+        return outputs.astype(np.float64, copy=False)
+    found = scratch.empty(outputs.shape, np.float64)
+    for part in blocks(len(outputs)):
+        found[part] = outputs[part]
+    return found
 
 
 def predicted_classes(outputs: Array) -> Array:
@@ -61,7 +74,10 @@ def probabilities(outputs: Array) -> Array:
 
 
 def _accuracy(outputs: Array, targets: Array) -> float:
-    return float(np.mean(predicted_classes(outputs) == true_classes(outputs, targets)))
+    def right(part: slice) -> Array:
+        return np.asarray(predicted_classes(outputs[part]) == true_classes(outputs[part], targets[part]))
+
+    return float(np.mean(computed(len(outputs), bool, right)))
 
 
 def _balanced_accuracy(outputs: Array, targets: Array) -> float:
@@ -70,48 +86,70 @@ def _balanced_accuracy(outputs: Array, targets: Array) -> float:
 
 
 def _log_loss(outputs: Array, targets: Array) -> float:
-    true = true_classes(outputs, targets).astype(np.int64)
-    chance = np.take_along_axis(probabilities(outputs), true[..., None], axis=-1)
-    return float(np.mean(-np.log(np.maximum(chance, np.finfo(np.float64).tiny))))
+    def losses(part: slice) -> Array:
+        true = true_classes(outputs[part], targets[part]).astype(np.int64)
+        chance = np.take_along_axis(probabilities(outputs[part]), true[..., None], axis=-1)
+        return np.asarray(-np.log(np.maximum(chance, np.finfo(np.float64).tiny)).reshape(len(chance), -1))
+
+    if outputs.ndim > 2:
+        return float(np.mean(losses(slice(None))))
+    return float(np.mean(computed(len(outputs), np.float64, lambda part: losses(part)[:, 0])))
 
 
 def _roc_auc(outputs: Array, targets: Array) -> float:
     """The chance that a positive row scores above a negative one, ties counting half (Mann–Whitney)."""
-    true = true_classes(outputs, targets)
     if outputs.ndim > 1 and outputs.shape[-1] > 2:
         raise ArgumentError(f"the metric 'roc_auc' needs two classes, found {outputs.shape[-1]} outputs")
-    score = probabilities(outputs)[:, 1]
-    positive, negative = int(np.sum(true == 1)), int(np.sum(true == 0))
-    if not positive or not negative:
+
+    def scores(label: int, part: slice) -> Array:
+        return np.asarray(probabilities(outputs[part])[true_classes(outputs[part], targets[part]) == label, 1])
+
+    negative, positive = (chosen(len(outputs), np.float64, partial(scores, label)) for label in (0, 1))
+    if not len(positive) or not len(negative):
         return float("nan")
-    _, place, counts = np.unique(score, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2.0)[place]
-    return float((ranks[true == 1].sum() - positive * (positive + 1) / 2.0) / (positive * negative))
+    negative.sort()
+    above = 0.0  # pairs with the positive row above; halves, and so exact
+    for part in blocks(len(positive)):
+        below = [np.searchsorted(negative, positive[part], side=side).sum() for side in ("left", "right")]
+        above += sum(below) / 2.0
+    return float(above / (len(positive) * len(negative)))
 
 
 def _in_range(outputs: Array, targets: Array) -> tuple[Array, Array, float]:
-    """Both divided by a power of two, and it, so that squares of very large and small numbers stay in range."""
-    true = targets.reshape(outputs.shape).astype(np.float64)
-    size = float(max(np.abs(outputs).max(initial=0.0), np.abs(true).max(initial=0.0)))
+    """(errors, targets), both divided by a power of two so that their squares stay in range; and that power."""
+    shape = outputs.shape
+    given, true = outputs.reshape(-1), targets.reshape(shape).reshape(-1)
+    sizes = [np.abs(values[part].astype(np.float64)).max() for values in (given, true) for part in blocks(len(given))]
+    size = float(np.max(sizes, initial=0.0))
     usual = size == 0.0 or 2.0**-400 < size < 2.0**400 or not math.isfinite(size)
     scale = 1.0 if usual else math.ldexp(1.0, math.frexp(size)[1] - 1)
-    return outputs / scale, true / scale, scale
+    scaled = computed(len(true), np.float64, lambda part: true[part].astype(np.float64) / scale)
+    errors = computed(len(true), np.float64, lambda part: given[part] / scale - scaled[part])
+    return errors.reshape(shape), scaled.reshape(shape), scale
+
+
+def _squares(values: Array, less: Array | float = 0.0) -> Array:
+    flat = values.reshape(values.shape[0], -1)
+    found = scratch.empty(flat.shape, np.float64)
+    for part in blocks(len(flat)):
+        found[part] = (flat[part] - less) ** 2
+    return found.reshape(values.shape)
 
 
 def _rmse(outputs: Array, targets: Array) -> float:
-    given, true, scale = _in_range(outputs, targets)
-    return float(np.sqrt(np.mean((given - true) ** 2)) * scale)
+    errors, _, scale = _in_range(outputs, targets)
+    return float(np.sqrt(np.mean(_squares(errors))) * scale)
 
 
 def _mae(outputs: Array, targets: Array) -> float:
-    given, true, scale = _in_range(outputs, targets)
-    return float(np.mean(np.abs(given - true)) * scale)
+    errors, _, scale = _in_range(outputs, targets)
+    return float(np.mean(np.abs(errors, out=errors)) * scale)
 
 
 def _r2(outputs: Array, targets: Array) -> float:
-    given, true, _ = _in_range(outputs, targets)
-    spread = float(np.sum((true - true.mean(axis=0)) ** 2))
-    return 1.0 - float(np.sum((given - true) ** 2)) / spread if spread else math.nan
+    errors, true, _ = _in_range(outputs, targets)
+    spread = float(np.sum(_squares(true, true.mean(axis=0))))
+    return 1.0 - float(np.sum(_squares(errors))) / spread if spread else math.nan
 
 
 METRICS: dict[str, Metric] = {

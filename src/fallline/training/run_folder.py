@@ -52,6 +52,8 @@ WRITTEN_WHOLE = (MODEL, START, RUN, HISTORY, STEP_LOSSES, OBSERVATIONS, "control
 """Files that are written beside their place, where a killed process may leave them."""
 SELECTION = "selection"
 """A folder in the run's own: of the training before it, which chose its number of epochs."""
+COLUMNS = "columns"
+"""A folder in the run's own: of its data's columns, where these are mapped."""
 CHECKPOINTS, STEPS, BEST = "checkpoints", "step-*.safetensors", "best.safetensors"
 GRAPHS, SETTINGS, BEGUN = "graphs", "settings", "begun"
 
@@ -103,7 +105,9 @@ class RunFolder:
             ) from None
 
     def _require_empty(self) -> None:
-        if self.path.exists() and (not self.path.is_dir() or any(at.name != SELECTION for at in self.path.iterdir())):
+        if self.path.exists() and (
+            not self.path.is_dir() or any(at.name not in (SELECTION, COLUMNS) for at in self.path.iterdir())
+        ):
             raise RunFolderError(
                 f"the run folder {str(self.path)!r} exists already and is not empty; choose another name or remove it"
             )

@@ -1,0 +1,124 @@
+"""A file's rows part by part: read by several threads, written to the columns' files in order."""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fallline.data import duck
+from fallline.data.mapped import ColumnFile, Vocabulary
+from fallline.errors import DataError
+
+MOST_THREADS = 4
+FAST_WORDS = 5_000
+"""Up to so many words DuckDB is told which they are, so that it gives their places."""
+Told = Callable[[int], None]
+"""Receives how many bytes more have been read."""
+
+
+@dataclass
+class Rows:
+    """The rows of one part.
+
+    Attributes:
+        count: how many.
+        columns: place of a column → its numbers; of text: cells (objects), or the places of words that are all known.
+        refuted: places of columns of numbers that have other cells here.
+        bytes: of the file that they were.
+    """
+
+    count: int
+    columns: dict[int, NDArray[Any]]
+    refuted: set[int] = field(default_factory=set)
+    bytes: int = 0
+
+
+class Part(Protocol):
+    """Some rows, to be read by any thread."""
+
+    def read(self, worker: "Worker") -> Rows: ...
+
+
+class Worker:
+    """What one thread reads with: a database of its own, which knows the words of the columns of text."""
+
+    def __init__(self, database: Any) -> None:
+        self.database = database
+        self._types: dict[int, int] = {}  # of a column → how many words its type has
+
+    def word_type(self, place: int, vocabulary: Vocabulary) -> str | None:
+        """The name of a type of the words that were known a moment ago; None where they are none, or too many."""
+        texts = [text for text in list(vocabulary.known) if text is not None]  # a copy: others are taken up meanwhile
+        if not 0 < len(texts) <= FAST_WORDS:
+            return None
+        if self._types.get(place) != len(texts):
+            words = ", ".join(map(duck.quoted, texts))
+            self.database.execute(f"DROP TYPE IF EXISTS words_{place}")
+            self.database.execute(f"CREATE TYPE words_{place} AS ENUM ({words})")
+            self._types[place] = len(texts)
+        return f"words_{place}"
+
+    def places(self, place: int, vocabulary: Vocabulary, found: NDArray[Any]) -> NDArray[np.int32]:
+        """From the numbers within the type to places among the words; −1 stays."""
+        count = self._types[place]
+        table = np.fromiter([*list(vocabulary.known.values())[1 : count + 1], -1], dtype=np.int32, count=count + 1)
+        return np.asarray(table[found])
+
+
+def each(parts: Iterator[Part], databases: list[Any], take: Callable[[Rows], None]) -> None:
+    """Read parts side by side, and take their rows one after the other, in order.
+
+    Args:
+        parts: what is to be read.
+        databases: a connection for each thread.
+        take: receives the rows.
+    """
+    workers = [Worker(database) for database in databases]
+    waiting: list[tuple[Future[Rows], Worker]] = []
+    pool = ThreadPoolExecutor(len(workers))
+    try:
+        for part in parts:
+            worker = workers.pop(0) if workers else _next(waiting, take)
+            waiting.append((pool.submit(part.read, worker), worker))
+        while waiting:
+            _next(waiting, take)
+    finally:
+        for database in databases:
+            database.interrupt()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _next(waiting: list[tuple[Future[Rows], Worker]], take: Callable[[Rows], None]) -> Worker:
+    future, worker = waiting.pop(0)
+    take(future.result())
+    return worker
+
+
+def threads() -> int:
+    """How many read."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MOST_THREADS, usable)
+
+
+def require_few_words(vocabulary: Vocabulary, source: str, name: str) -> None:
+    """Refuse a column of text whose words cannot be held.
+
+    Raises:
+        DataError: they are too many.
+    """
+    if vocabulary.too_large:
+        raise DataError(
+            f"{source}: column {name!r} has more than {len(vocabulary.words):,} different texts, which are too many to "
+            f"hold for a table that is mapped. Leave it out: --drop {name}"
+        )
+
+
+def write(file: ColumnFile, values: NDArray[Any], vocabulary: Vocabulary | None) -> None:
+    """The rows of a column to its file."""
+    if vocabulary is not None and values.dtype.kind == "O":
+        values = vocabulary.codes(values.tolist(), len(values))
+    file.write(values)
