@@ -49,7 +49,7 @@ def test_a_file_of_an_unknown_kind(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     assert refused(*training("t.xlsx", "y")).startswith("t.xlsx is a spreadsheet, which cannot be read: save the sheet")
     assert refused(*training("folder", "y")) == (
-        "folder is a folder without CSV or Parquet files: give a file. It is empty."
+        "folder is a folder without images, CSV or Parquet files: give a file. It is empty."
     )
 
 

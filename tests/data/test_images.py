@@ -296,8 +296,8 @@ def test_files_made_to_fill_the_memory_are_not_decoded(classes: Path, monkeypatc
             "has images only in folders of folders, such as .*; expected a folder for ",
         ),
         (["a/x.png", "b/c/x.png"], "has images also in folders of folders, such as .*; expected a folder for each cla"),
-        (["a.txt", "b/c.txt"], "is a folder: give a file in it, such as a.txt."),
-        ([], "is a folder: give a file in it."),
+        (["a.md", "b/c.txt"], "is a folder without images, CSV or Parquet files: give a file. It holds a.md."),
+        ([], "is a folder without images, CSV or Parquet files: give a file. It is empty."),
     ],
 )
 def test_other_folders_are_refused(tmp_path: Path, files: list[str], sentence: str) -> None:

@@ -176,9 +176,9 @@ def test_what_no_table_can_be_made_of_is_refused(tmp_path: Path) -> None:
         return str(error.value).replace(str(tmp_path), "X")
 
     (tmp_path / "in").mkdir()
-    assert refused("in") == "X/in is a folder without CSV or Parquet files: give a file. It is empty."
+    assert refused("in") == "X/in is a folder without images, CSV or Parquet files: give a file. It is empty."
     (tmp_path / "in" / "notes.md").write_text("x")
-    assert refused("in") == "X/in is a folder without CSV or Parquet files: give a file. It holds notes.md."
+    assert refused("in") == "X/in is a folder without images, CSV or Parquet files: give a file. It holds notes.md."
     assert refused("in/*.csv") == "no file matches 'X/in/*.csv': correct the pattern, or give a file or a folder."
     written(ROWS, tmp_path / "in" / "a.csv")
     (tmp_path / "in" / "b.tsv").write_text("size\tcolour\n1\tred\n")

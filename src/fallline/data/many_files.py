@@ -25,7 +25,7 @@ def files_of(source: str) -> list[Path]:
         if not files:
             shown = ", ".join(entry.name for entry in inside[:5])
             hint = f" It holds {shown}." if shown else " It is empty."
-            raise DataError(f"{source} is a folder without CSV or Parquet files: give a file.{hint}")
+            raise DataError(f"{source} is a folder without images, CSV or Parquet files: give a file.{hint}")
         return _of_one_kind(files, source)
     if path.exists() or not glob.has_magic(source):
         return [path]
