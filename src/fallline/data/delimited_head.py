@@ -14,7 +14,7 @@ from fallline.data.table import Table
 from fallline.data.text_files import prepare_text
 from fallline.errors import DataError
 
-PART_BYTES = 1 << 22
+PART_BYTES = 1 << 23
 SAMPLE_BYTES = 1 << 22
 
 
