@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from fallline.cli import reading
-from fallline.data import by_blocks, delimited_parts, scratch
+from fallline.data import by_blocks, delimited_head, scratch
 
 WORDS = ("--target", "kind", "--drop", "price", "--hidden", "4", "--seed", "4", "--quiet")
 
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(delimited_parts, "PART_BYTES", 500)
+    monkeypatch.setattr(delimited_head, "PART_BYTES", 500)
     monkeypatch.setattr(by_blocks, "ROWS", 64)
     monkeypatch.setattr(scratch, "SMALL", 100)
     yield

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fallline.data import delimited_parts, encoded, mapped, parquet_parts, scratch
+from fallline.data import delimited_head, encoded, mapped, parquet_parts, scratch
 from fallline.data.sources import read_table
 from fallline.data.table import Table
 from fallline.errors import DataError
@@ -78,7 +78,7 @@ def test_delimited_text_has_the_same_columns_in_files_as_in_memory(data: st.Data
             wanted = read_table(path)
         except DataError:
             return  # test_delimited.py is about those
-        with patch.object(delimited_parts, "PART_BYTES", 150), patch.object(delimited_parts, "SAMPLE_BYTES", 200):
+        with patch.object(delimited_head, "PART_BYTES", 150), patch.object(delimited_head, "SAMPLE_BYTES", 200):
             require_same(read_table(path, mapped=True, folder=Path(name) / "columns"), wanted)
 
 
@@ -213,7 +213,7 @@ def shop(tmp_path: Path) -> Path:
 
 
 def reading(shop: Path, told: Callable[[int, int], None] = lambda done, whole: None, **how: Any) -> Table:
-    with patch.object(delimited_parts, "PART_BYTES", 1000):
+    with patch.object(delimited_head, "PART_BYTES", 1000):
         return read_table(shop, mapped=True, folder=shop.parent / "columns", told=told, **how)
 
 

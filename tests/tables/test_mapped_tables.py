@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fallline.data import by_blocks, delimited_parts, encoders, scratch
+from fallline.data import by_blocks, delimited_head, encoders, scratch
 from fallline.data.sources import read_table
 from fallline.data.table import Table
 from fallline.errors import FalllineError
@@ -31,7 +31,7 @@ def small_pieces() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(by_blocks, "ROWS", 64)
         patch.setattr(encoders, "BLOCK_CELLS", 500)
-        patch.setattr(delimited_parts, "PART_BYTES", 300)
+        patch.setattr(delimited_head, "PART_BYTES", 300)
         patch.setattr(scratch, "SMALL", 100)
         yield
     scratch.use(None)

@@ -87,6 +87,16 @@ def merged(ordered: Array) -> Array:
     return ordered[:end]
 
 
+def first_rows(values: Array) -> tuple[Array, Array]:
+    """(the first row of each different value, values ascending; each row's place among them), none missing."""
+    found = different(values)
+    place = computed(len(values), np.int64, lambda part: np.searchsorted(found, values[part]))
+    first = scratch.empty(len(found), np.int64)
+    for part in reversed(list(blocks(len(values)))):
+        first[place[part][::-1]] = np.arange(part.stop - 1, part.start - 1, -1)  # of equal values the last one stays
+    return first, place
+
+
 def any_of(rows: int, test: Callable[[slice], Array]) -> bool:
     """Whether a test holds for some row."""
     return any(bool(np.any(test(part))) for part in blocks(rows))

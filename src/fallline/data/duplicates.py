@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.data import by_blocks, scratch
-from fallline.data.by_blocks import blocks, chosen
+from fallline.data.by_blocks import blocks, chosen, first_rows, gather
 from fallline.data.spelling import distinct
 from fallline.data.table import Column
 
@@ -52,8 +52,9 @@ def _first_equal(words: NDArray[np.uint64]) -> Rows:
 
     for share in range(1 if whole else 1 << SHARE_BITS):
         places = np.arange(rows) if whole else chosen(rows, np.int64, partial(of_share, share))
-        _, first, inverse = np.unique(words[places], return_index=True, return_inverse=True)
-        found[places] = places[first[inverse]]
+        first, place = first_rows(gather(words, places))
+        for part in blocks(len(places)):
+            found[places[part]] = places[first[place[part]]]
     return found
 
 

@@ -94,7 +94,7 @@ def head_table(files: Sequence[Path], source: str, header: bool | None) -> Table
     """
     with tempfile.TemporaryDirectory(prefix="fallline-") as name:
         if kind_of(files[0]) == 0:
-            from fallline.data.delimited_parts import head_of
+            from fallline.data.delimited_head import head_of
 
             return head_of(files[0], source, Path(name), header).table
         from fallline.data.parquet import read_parquet

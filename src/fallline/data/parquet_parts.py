@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.data import duck, parts
-from fallline.data.delimited_parts import Encoded
 from fallline.data.mapped import ColumnFile, Vocabulary, write_words
 from fallline.data.parquet import WHOLE, as_plain, require_plain, require_same_columns
 from fallline.errors import DataError, FalllineError
@@ -39,7 +38,7 @@ class _Column:
 
 def encode_parquet(
     files: Sequence[Path], source: str, folder: Path, work: Path, drop: Sequence[str], told: parts.Told
-) -> Encoded:
+) -> parts.Encoded:
     """Write the columns of Parquet files to a folder; see `encode_delimited`."""
     import duckdb
 
@@ -56,7 +55,7 @@ def encode_parquet(
 
 def _encode(
     files: Sequence[Path], source: str, folder: Path, work: Path, drop: Sequence[str], told: parts.Told
-) -> Encoded:
+) -> parts.Encoded:
     with ExitStack() as stack:
         databases = [stack.enter_context(duck.connection(limit="300MB")) for _ in range(parts.threads())]
         for database in databases:
@@ -78,7 +77,7 @@ def _encode(
         for k, vocabulary in words.items():
             write_words(folder, k, vocabulary.words)
     kinds = ["text" if k in words else "number" if k in kept else "skipped" for k in range(len(columns))]
-    return Encoded([column.name for column in columns], kinds, sum(counts), [], None)
+    return parts.Encoded([column.name for column in columns], kinds, sum(counts), [], None)
 
 
 def _quoted_place(path: Path, work: Path, number: int) -> str:

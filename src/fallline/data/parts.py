@@ -37,6 +37,25 @@ class Rows:
     bytes: int = 0
 
 
+@dataclass
+class Encoded:
+    """Files' columns as they were written.
+
+    Attributes:
+        names: of the columns.
+        kinds: "number", "text" or "skipped" of each.
+        rows: how many.
+        notices: what a person should be told.
+        first_line: of the first row.
+    """
+
+    names: list[str]
+    kinds: list[str]
+    rows: int
+    notices: list[str]
+    first_line: int | None
+
+
 class Part(Protocol):
     """Some rows, to be read by any thread."""
 

@@ -127,7 +127,7 @@ def _read_files(files: Sequence[Path], source: str, header: bool | None) -> Tabl
 
                 return read_parquet(files, folder, source)
             from fallline.data.delimited import read_delimited
-            from fallline.data.delimited_parts import joined
+            from fallline.data.delimited_head import joined
 
             whole, named = joined(files, folder, header)
             table = read_delimited(prepare_text(whole, folder, source), folder, ending_of(files[0]), named)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fallline.data import scratch
-from fallline.data.by_blocks import blocks, computed, different, gather, numbers_of, ordered
+from fallline.data.by_blocks import blocks, different, first_rows, gather, numbers_of, ordered
 from fallline.errors import ArgumentError, DataError
 from fallline.ops import philox
 
@@ -56,7 +56,7 @@ def split_rows(
     if groups is None:
         in_part = _drawn(classes, words, fraction)
     else:
-        first, group = _first_rows(_whole_numbers(groups, rows, "groups"))
+        first, group = first_rows(_whole_numbers(groups, rows, "groups"))
         if len(first) < 2:
             raise DataError(f"{rows} rows cannot be split for {purpose}: they are all of one group. Give more rows.")
         in_part = _drawn(gather(classes, first), gather(words, first), fraction)[group]
@@ -100,16 +100,6 @@ def _whole_numbers(values: ArrayLike, rows: int, what: str) -> NDArray[np.int64]
     if numbers.shape != (rows,):
         raise ArgumentError(f"The {what} need the shape ({rows},), one for each row; they have {numbers.shape}.")
     return numbers
-
-
-def _first_rows(groups: Rows) -> tuple[Rows, Rows]:
-    """(the first row of each group, groups ascending; each row's place among them)."""
-    numbers = different(groups)
-    place = computed(len(groups), np.int64, lambda part: np.searchsorted(numbers, groups[part]))
-    first = scratch.empty(len(numbers), np.int64)
-    for part in reversed(list(blocks(len(groups)))):
-        first[place[part][::-1]] = np.arange(part.stop - 1, part.start - 1, -1)  # of a group's rows the last one stays
-    return first, place
 
 
 def _drawn(classes: Rows, words: NDArray[np.uint64], fraction: float) -> NDArray[np.bool_]:

@@ -145,11 +145,6 @@ class Table:
             numbers = np.where(index < 0, index + len(self), index) if index.min(initial=0) < 0 else index
         return self._with(columns, lines=lines, numbers=numbers)
 
-    def head(self, rows: int) -> "Table":
-        """The first rows, without a copy of them."""
-        lines, numbers = (None if part is None else part[:rows] for part in (self.lines, self.numbers))
-        return self._with({n: values[:rows] for n, values in self.columns.items()}, lines=lines, numbers=numbers)
-
     def replaced(self, columns: Mapping[str, Column]) -> "Table":
         """The table with other columns of the same rows."""
         return self._with(columns, lines=self.lines, numbers=self.numbers)

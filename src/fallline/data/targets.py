@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fallline.data.by_blocks import blocks, computed, first_of, numbers_of
+from fallline.data.by_blocks import computed, first_of, first_rows, numbers_of
 from fallline.data.numbers import as_numbers, standard
 from fallline.data.spelling import NUMBER, canonical, distinct, in_order, is_missing
 from fallline.data.table import Column, Table
@@ -68,9 +68,7 @@ class ClassTarget:
                 f"The target {name!r} has {found} in {len(values)} rows; a classifier needs at least two. "
                 f"Choose another target, or add rows of another class."
             )
-        first = np.full(len(keys), len(values), dtype=np.int64)
-        for part in reversed(list(blocks(len(codes)))):
-            first[codes[part][::-1]] = np.arange(part.stop - 1, part.start - 1, -1)  # of equal codes the last one stays
+        first, _ = first_rows(codes)
         original = {key: _plain(values[row]) for key, row in zip(keys, first, strict=True)}
         return cls(name, [original[key] for key in in_order(keys)])
 
