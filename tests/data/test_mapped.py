@@ -63,7 +63,7 @@ def written(rows: list[list[str]], path: Path, end: str = "\n") -> Path:
 
 
 @given(st.data())
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_delimited_text_has_the_same_columns_in_files_as_in_memory(data: st.DataObject) -> None:
     width = data.draw(st.integers(2, 4))
     kinds = [data.draw(st.sampled_from([*KINDS, "any"])) for _ in range(width)]

@@ -99,7 +99,7 @@ def decided_or_refused(path: Path, options: TableOptions, **how: Any) -> dict[st
 
 
 @given(st.data())
-@settings(max_examples=25)
+@settings(max_examples=12)
 def test_any_table_gives_the_same_bits(data: st.DataObject) -> None:
     kinds = data.draw(st.lists(st.sampled_from(list(CELLS)), min_size=1, max_size=4))
     target = data.draw(st.sampled_from(["number", "whole", "category", "many"]))
