@@ -37,7 +37,8 @@ class Group:
 
 GROUPS = (
     Group("training", "Train", "From a network and rows to a trained network, in one call; and what is known before.",
-          "fl.fit fl.Run fl.plan fl.evaluate fl.load fl.Callback fl.Observer fl.batch_order fl.set_threads"),
+          "fl.fit fl.Run fl.plan fl.evaluate fl.load fl.read_table fl.Callback fl.Observer fl.batch_order "
+          "fl.set_threads"),
     Group("backpropagation", "Backpropagation", "dL/dw of a network, and gradients of any function.",
           "fl.loss_and_gradients fl.check_gradients fl.trace fl.grad fl.hvp fl.row_gradient_norms"),
     Group("optimizers", "Gradient descent", "Update rules and clipping: what becomes of a gradient.",

@@ -5,13 +5,19 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fallline.sklearn import TableClassifier, TableRegressor
 
+LONG = ("check_classifiers_train", "check_classifiers_classes", "check_pipeline_consistency")
+"""Checks that train a dozen ensembles: `make soak JOB=properties` runs them."""
+
 
 @parametrize_with_checks([TableClassifier(), TableRegressor()])
 def test_scikit_learn_checks(estimator: Any, check: Any) -> None:
+    if check.func.__name__ in LONG and "FALLLINE_SOAK_FACTOR" not in os.environ:
+        pytest.skip("takes a minute: make soak JOB=properties")
     check(estimator)
 
 

@@ -192,7 +192,7 @@ def stacks(draw: st.DrawFn) -> tuple[nn.Module, int, int, int]:
     return nn.Sequential(*layers, seed=draw(st.integers(0, 99))), widths[0], 2, draw(st.integers(3, 8))
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(stacks(), st.booleans(), st.integers(0, 2**16))
 def test_random_networks_have_right_gradients(
     stack: tuple[nn.Module, int, int, int], training: bool, seed: int

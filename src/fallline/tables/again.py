@@ -166,7 +166,7 @@ def _file(name: str) -> Any:
     path = Path(name)
     if (content := _hash(path)) is not None:
         return {"path": str(path.resolve()), "hash": content}
-    if not path.is_dir() and not has_magic(name):
+    if (not path.is_dir() and not has_magic(name)) or (path / "run.json").is_file():  # a run is a model to start from
         return None
     return [{"path": str(path.resolve()), "hash": _hash(path)} for path in files_of(name)]
 
