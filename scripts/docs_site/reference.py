@@ -100,4 +100,5 @@ def _signature(value: Callable[..., Any], method: bool = False, returns: bool = 
     text = re.sub(r"~numpy\.ndarray\[tuple\[~typing\.Any, \.\.\.\], ~numpy\.dtype\[[^]]*\]\]", "ndarray", text)
     text = re.sub(r"(?<=\w): ~typing\.Any\b(?!\[)| -> ~typing\.Any$", "", text)
     text = re.sub(r"~(fallline\.[\w.]+)", lambda path: catalogue.public_name_of(path[1]), text)
-    return re.sub(r"~(?:\w+\.)*(?=\w)", "", text)
+    text = re.sub(r"~(?:\w+\.)*(?=\w)", "", text)
+    return re.sub(r"_Buffer \| _SupportsArray.*?_NestedSequence\[complex \| bytes \| str\]", "ArrayLike", text)

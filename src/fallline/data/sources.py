@@ -63,6 +63,9 @@ def read_table(
         drop: columns of which nothing is kept where they are mapped.
         told: receives how many bytes of how many have been read, where columns are mapped.
 
+    Returns:
+        A table: `table.names`, `table.columns` (name → array (rows,)), `len(table)` rows.
+
     Raises:
         DataError: the file or its content is not usable; the message names file, line and column.
         KindError: `source` is of a type that is no table.

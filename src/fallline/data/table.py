@@ -115,6 +115,9 @@ class Table:
         """The name of the column that `spec` means: a name, a number counted from 1, or "last".
 
         A column named exactly like `spec` comes before the other readings.
+
+        Raises:
+            DataError: there is no such column.
         """
         text = str(spec).strip()
         for exact in (str(spec), text):
