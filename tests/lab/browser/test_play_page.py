@@ -47,7 +47,12 @@ def test_it_runs_and_its_link_shows_the_same(page: Callable[..., Any], until: Ca
     opened.locator("#play-run").click()
     opened.get_by_role("button", name="Run").wait_for()
     until(opened, "location.hash.includes('step=')")
-    opened.wait_for_timeout(300)
+    shown = (-1.0, -1.0)
+    for _ in range(50):  # until the last answer is there
+        opened.wait_for_timeout(500)
+        before, shown = shown, (fact(opened, "step"), fact(opened, "loss"))
+        if before == shown:
+            break
     step = int(fact(opened, "step"))
     net, x, y, _ = trained(step)
     found = fl.evaluate(net, x, y, metrics="accuracy")
