@@ -302,3 +302,17 @@ def test_a_text_with_very_many_columns_is_refused(tmp_path: Path) -> None:
         f"{path} has 1,600 columns, and a CSV file that is mapped at most 1,499: save it as Parquet, or read it with "
         "--in-memory."
     )
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_a_damaged_gzip_file_among_others_is_named(shop: Path, tmp_path: Path, mapped: bool) -> None:
+    folder = tmp_path / "several"
+    folder.mkdir()
+    whole = gzip.compress(shop.read_bytes())
+    (folder / "1.csv.gz").write_bytes(whole)
+    (folder / "2.csv.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"2\.csv\.gz cannot be decompressed .*: the file is damaged, cut short or no "):
+        read_table(folder, mapped=mapped, folder=tmp_path / "columns")
+    assert not (tmp_path / "columns").exists()
+    with pytest.raises(DataError, match=r"2\.csv\.gz cannot be decompressed"):
+        read_table(folder / "2.csv.gz", mapped=mapped, folder=tmp_path / "columns")

@@ -1,7 +1,5 @@
 """The beginning of delimited text, which tells how to read the rest; files cut at line ends, or joined."""
 
-import gzip
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +9,7 @@ from fallline.data.delimited import read_delimited
 from fallline.data.dialect import Dialect, column_names, read_records, sniff
 from fallline.data.many_files import ending_of, require_same
 from fallline.data.table import Table
-from fallline.data.text_files import prepare_text
+from fallline.data.text_files import decompress, opened, prepare_text
 from fallline.errors import DataError
 
 PART_BYTES = 1 << 23
@@ -41,7 +39,7 @@ class Head:
 
 def head_of(path: Path, source: str, folder: Path, header: bool | None) -> Head:
     """What the first lines of a file tell, as if they were all."""
-    with _opened(path) as file:
+    with opened(path, source) as file:
         data = file.read(SAMPLE_BYTES)
         if len(data) == SAMPLE_BYTES:
             data = data[: data.rfind(b"\n") + 1] or data + file.readline(SAMPLE_BYTES)
@@ -79,10 +77,7 @@ def joined(files: Sequence[Path], folder: Path, header: bool | None) -> tuple[Pa
             require_same(heads[0].names, head.names, str(files[0]), str(path))
             if head.dialect.delimiter != heads[0].dialect.delimiter:
                 raise DataError(f"{path} separates cells by another character than {files[0]}: write them alike.")
-            with _opened(path) as file:
-                plain = work / f"plain{ending_of(path)}"
-                with open(plain, "wb") as copy:
-                    shutil.copyfileobj(file, copy, 1 << 20)
+            plain = decompress(path, work, str(path)) if path.suffix.lower() == ".gz" else path
             with open(prepare_text(plain, work, str(path)).path, "rb") as file:
                 if number_of_file and head.header:
                     file.readline()
@@ -99,13 +94,9 @@ def _append(out: IO[bytes], file: IO[bytes]) -> None:
         out.write(b"\n")
 
 
-def _opened(path: Path) -> IO[bytes]:
-    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else open(path, "rb")  # type: ignore[return-value]
-
-
-def cut(path: Path) -> Iterator[bytes]:
+def cut(path: Path, source: str) -> Iterator[bytes]:
     """The file in parts that end with a line."""
-    with _opened(path) as file:
+    with opened(path, source) as file:
         rest = b""
         while data := file.read(PART_BYTES):
             end = data.rfind(b"\n") + 1

@@ -90,7 +90,7 @@ class _Encoding:
         for number_of_file, path in enumerate(self.files):
             name = self.source if len(self.files) == 1 else str(path)
             begin = 1
-            for data in cut(path):
+            for data in cut(path, name):
                 first = begin == 1
                 if first:
                     data = data.removeprefix(codecs.BOM_UTF8)

@@ -5,8 +5,11 @@ import gzip
 import re
 import shutil
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from fallline.errors import DataError, told
 
@@ -52,15 +55,27 @@ class TextFile:
 def decompress(path: Path, folder: Path, source: str) -> Path:
     """Unpack a gzip file into `folder`, under its name without `.gz`."""
     target = folder / (path.name[:-3] or "data")
+    with opened(path, source) as packed, open(target, "wb") as plain:
+        shutil.copyfileobj(packed, plain, 1 << 20)
+    return target
+
+
+@contextmanager
+def opened(path: Path, source: str) -> Iterator[IO[bytes]]:
+    """A file's bytes, without the compression of .gz.
+
+    Raises:
+        DataError: it cannot be decompressed.
+    """
+    packed = path.suffix.lower() == ".gz"
     try:
-        with gzip.open(path, "rb") as packed, open(target, "wb") as plain:
-            shutil.copyfileobj(packed, plain, 1 << 20)
+        with gzip.open(path, "rb") if packed else open(path, "rb") as file:
+            yield file  # type: ignore[misc]
     except (EOFError, zlib.error, gzip.BadGzipFile) as problem:
         raise DataError(
             f"{source} cannot be decompressed ({told(problem)}): the file is damaged, cut short or no gzip file. "
             f"Fetch it again, or unpack it with another program."
         ) from None
-    return target
 
 
 def prepare_text(path: Path, folder: Path, source: str) -> TextFile:
