@@ -37,9 +37,11 @@ def predict(model: str, data: tuple[str, ...], out: Path | None, proba: bool, no
     table = opened.read(_one_source(data), False if no_header else None)
     outputs = opened.outputs(table, notices)
 
+    named = len(table) > 0 and table.file(0) != ""
+
     def columns(part: slice) -> Columns:
-        files = [table.file(row) for row in range(*part.indices(len(table)))]
-        told: Columns = {"file": np.asarray(files, dtype=object)} if any(files) else {}
+        files = [table.file(row) for row in range(*part.indices(len(table)))] if named else []
+        told: Columns = {"file": np.asarray(files, dtype=object)} if named else {}
         told["prediction"] = opened.decode(outputs[part])
         if proba:
             chances = probabilities(outputs[part])

@@ -43,6 +43,8 @@ from fallline.training.progress import ProgressView, Silent, Terminal
 from fallline.training.run_folder import COLUMNS, RUN, SELECTION, START
 from fallline.training.run_reader import StoredRun
 
+OFF = {"refit": "--no-refit", "mapped": "--in-memory"}
+"""Options that are one of two, and what the second is called."""
 STOPPED = {
     "epochs": "all epochs are done",
     "patience": "the validation loss has not fallen for {patience} epochs",
@@ -307,7 +309,8 @@ class TrainJob:
 
         run, prepared = result.run, result.prepared
         stopped = run.stopped == "interrupted"
-        lines = train_text.report_commands(self.command, self.data, self.given, self.place, stopped)
+        images = prepared.encoder.images is not None
+        lines = train_text.report_commands(self.command, self.data, self.given, self.place, stopped, images)
         report = write_table_report(self.place / "report.html", result, lines, self.planned)
         why = STOPPED.get(run.stopped, run.stopped).format(patience=prepared.patience)
         kept = "" if run.best_epoch is None else f"; the weights of epoch {run.best_epoch + 1} were kept"
@@ -390,12 +393,10 @@ def _words(data: str, given: Mapping[str, Any]) -> list[str]:
     for key, value in given.items():
         option = f"--{names.get(key, key).replace('_', '-')}"
         hidden = ("quiet", "as_json", "profile", "lab", "observe", "out")
-        if key in hidden or value is None or (value is False and key not in ("refit", "mapped")):
+        if key in hidden or value is None or (value is False and key not in OFF):
             continue
-        if key == "refit":
-            words.append(option if value else "--no-refit")
-        elif key == "mapped":
-            words.append(option if value else "--in-memory")
+        if key in OFF:
+            words.append(option if value else OFF[key])
         elif value is True:
             words.append(option)
         elif key == "drop":

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from fallline.cli import show
-from fallline.data.image_files import find_images
 from fallline.data.spelling import is_missing
 from fallline.data.table import Table
 from fallline.data.targets import ClassTarget
@@ -121,15 +120,13 @@ def _predicted(prepared: Prepared, planned: Plan, epochs: int) -> str:
     return show.duration(predicted_seconds(prepared, planned, epochs))
 
 
-def report_commands(again: str, data: str, given: Mapping[str, Any], folder: Path, interrupted: bool) -> dict[str, str]:
+def report_commands(
+    again: str, data: str, given: Mapping[str, Any], folder: Path, interrupted: bool, images: bool
+) -> dict[str, str]:
     """What can be done with a run → the command line that does it, for its report."""
     model = str(folder / "model.safetensors")
-    images = find_images(data) is not None
-    others = (
-        "on these images, or on other files or folders of them"
-        if images
-        else ("on this file or another one with the same columns")
-    )
+    rows = "these images, or on other files or folders of them"
+    others = f"on {rows if images else 'this file or another one with the same columns'}"
     lines = {"Go on where it was interrupted": show.command("train", "--resume", folder)} if interrupted else {}
     return lines | {
         f"Predict with it, {others}": show.command(

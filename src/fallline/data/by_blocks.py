@@ -87,14 +87,39 @@ def merged(ordered: Array) -> Array:
     return ordered[:end]
 
 
+def counted(values: Array) -> tuple[Array, Array]:
+    """(the different values, ascending; how many rows have each), none missing."""
+    found = different(values)
+    counts = np.zeros(len(found), dtype=np.int64)
+    for part in blocks(len(values)):
+        counts += np.bincount(np.searchsorted(found, values[part]), minlength=len(found))
+    return found, counts
+
+
+def counted_codes(codes: Array, many: int) -> tuple[int, Array]:
+    """(how many rows have the code −1; how many have each of 0 … many − 1)."""
+    counts = np.zeros(many + 1, dtype=np.int64)
+    for part in blocks(len(codes)):
+        counts += np.bincount(codes[part] + 1, minlength=many + 1)
+    return int(counts[0]), counts[1:]
+
+
 def first_rows(values: Array) -> tuple[Array, Array]:
     """(the first row of each different value, values ascending; each row's place among them), none missing."""
     found = different(values)
     place = computed(len(values), np.int64, lambda part: np.searchsorted(found, values[part]))
-    first = scratch.empty(len(found), np.int64)
-    for part in reversed(list(blocks(len(values)))):
-        first[place[part][::-1]] = np.arange(part.stop - 1, part.start - 1, -1)  # of equal values the last one stays
-    return first, place
+    return first_of_codes(place, len(found)), place
+
+
+def first_of_codes(codes: Array, many: int) -> Array:
+    """The first row of each code 0 … many − 1; the number of rows where it does not occur. −1 is no code."""
+    first = scratch.empty(many, np.int64)
+    first[:] = len(codes)
+    for part in reversed(list(blocks(len(codes)))):
+        here = codes[part][::-1]
+        rows = np.arange(part.stop - 1, part.start - 1, -1)
+        first[here[here >= 0]] = rows[here >= 0]  # of equal codes the last one stays, which is the first row
+    return first
 
 
 def any_of(rows: int, test: Callable[[slice], Array]) -> bool:

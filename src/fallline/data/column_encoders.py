@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.data import scratch
-from fallline.data.by_blocks import any_of, blocks, chosen, first_of
+from fallline.data.by_blocks import any_of, blocks, chosen, counted_codes, first_of
 from fallline.data.dates import CYCLES, as_moments, date_turns, elapsed_days, recognise_dates
 from fallline.data.numbers import as_numbers, infinite, standard, standardised
 from fallline.data.objects import Place
@@ -134,16 +134,13 @@ class CategoryEncoder:
     @classmethod
     def fit(cls, values: Column, name: str, place: Place, notices: list[str]) -> Self:
         labels, codes = distinct(values)
-        counts = np.zeros(len(labels) + 1, dtype=np.int64)  # first, how many are missing
-        for part in blocks(len(codes)):
-            counts += np.bincount(codes[part] + 1, minlength=len(counts))
-        missing, counts = bool(counts[0]), counts[1:]
+        missing, counts = counted_codes(codes, len(labels))
         kept, rare = list(labels), []
         if len(labels) > ONE_HOT_SLOTS:
             kept = [label for label, count in zip(labels, counts, strict=True) if count >= RARE_ROWS]
             rare = [label for label, count in zip(labels, counts, strict=True) if count < RARE_ROWS]
         embedded = len(kept) + bool(rare) > ONE_HOT_SLOTS
-        return cls(name, in_order(kept), missing, bool(rare) or embedded, embedded)
+        return cls(name, in_order(kept), missing > 0, bool(rare) or embedded, embedded)
 
     @property
     def cardinality(self) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ class Lines:
         import duckdb
 
         kinds, words = self.cells.kinds, self.cells.words
-        wanted, typed = [], {}
+        wanted = []
         for k in self.wanted:
             cell = source.cell(k, plain)
             if kinds[k] == NUMBER and plain:
@@ -110,12 +111,7 @@ class Lines:
             elif kinds[k] == WHOLE:
                 wanted.append(f"{exact(cell)} AS c{k}")
             else:
-                typed[k] = worker.word_type(k, words[k])
-                if typed[k] is None:
-                    wanted.append(f"{cell} AS c{k}")
-                else:
-                    wanted.append(f"coalesce(enum_code(TRY_CAST({cell} AS {typed[k]}))::INTEGER, -1) AS c{k}")
-                    wanted.append(f"{cell} IS NULL AS gap{k}")
+                wanted += worker.wanted(k, words[k], cell)
         numbers = {k for k in range(len(kinds)) if plain and kinds[k] == NUMBER}
         try:
             asked = f"SELECT {', '.join(wanted)} FROM {source.reader(numbers)}"
@@ -127,8 +123,9 @@ class Lines:
                     rows.refuted.add(k)
                 elif f"odd{k}" in found and found[f"odd{k}"].any():
                     rows.refuted.add(k)
-                elif typed.get(k) is not None:
-                    rows.columns[k] = self._places(worker, source, plain, k, values, found[f"gap{k}"], numbers)
+                elif kinds[k] == TEXT:
+                    asked = f"SELECT {source.cell(k, plain)} AS c FROM {source.reader(numbers)}"
+                    rows.columns[k] = worker.given(k, words[k], found, partial(_cells, worker, asked))
                 else:
                     rows.columns[k] = values
             return rows
@@ -137,14 +134,9 @@ class Lines:
         except (duckdb.Error, RuntimeError):
             return None
 
-    def _places(
-        self, worker: parts.Worker, source: "_Source", plain: bool, k: int, values: Any, gaps: Any, numbers: set[int]
-    ) -> NDArray[Any]:
-        """The places of the words; the cells themselves where some are not known yet."""
-        if int(np.count_nonzero(values < 0)) == int(np.count_nonzero(gaps)):
-            return worker.places(k, self.cells.words[k], values)
-        asked = f"SELECT {source.cell(k, plain)} AS c FROM {source.reader(numbers)}"
-        return np.asarray(duck.fetch(worker.database.execute(asked))["c"], dtype=object)
+
+def _cells(worker: parts.Worker, asked: str) -> NDArray[Any]:
+    return duck.fetch(worker.database.execute(asked))["c"]
 
 
 class _Source:

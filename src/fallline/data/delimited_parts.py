@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fallline.data import duck, parts
+from fallline.data.by_blocks import any_of, counted_codes, first_of
 from fallline.data.delimited import NEARLY_ALL, WIDE, nearly_numeric
 from fallline.data.delimited_head import Head, cut, first_record, head_of
 from fallline.data.delimited_lines import NUMBER, SKIPPED, TEXT, WHOLE, Cells, Lines
@@ -176,7 +177,7 @@ class _Encoding:
         """Whether a column of numbers has none."""
         self.columns[k].close()
         values = np.load(self.columns[k].path, mmap_mode="r")
-        return not any(bool(np.any(~np.isnan(values[i : i + (1 << 18)]))) for i in range(0, len(values), 1 << 18))
+        return not any_of(len(values), lambda part: ~np.isnan(values[part]))
 
     def close(self) -> None:
         """Close all files."""
@@ -201,10 +202,8 @@ class _Encoding:
         """What to say of a column of text whose cells are numbers but for a few."""
         words = self.words[k].words
         codes = np.load(self.columns[k].path, mmap_mode="r")
-        counts = np.zeros(len(words) + 1, dtype=np.int64)
-        for i in range(0, len(codes), 1 << 18):
-            counts += np.bincount(codes[i : i + (1 << 18)] + 1, minlength=len(words) + 1)
-        counts, filled = counts[1:], int(counts[1:].sum())
+        _, counts = counted_codes(codes, len(words))
+        filled = int(counts.sum())
         if filled < 10 or not words:
             return []
         with duck.connection() as database:
@@ -214,9 +213,5 @@ class _Encoding:
         if numbers < NEARLY_ALL * filled:
             return []
         first = int(np.argmin(is_number))
-        row = next(
-            i + int(np.argmax(codes[i : i + (1 << 18)] == first))
-            for i in range(0, len(codes), 1 << 18)
-            if (codes[i : i + (1 << 18)] == first).any()
-        )
+        row = first_of(len(codes), lambda part: codes[part] == first) or 0
         return [nearly_numeric(self.source, self.head.names[k], filled - numbers, row, words[first])]

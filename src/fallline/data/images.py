@@ -1,6 +1,5 @@
 """Images in files as a table: decoded by Pillow, turned upright, brought to one form, a byte for each point."""
 
-import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from fallline.data.arrays import matrix_columns
 from fallline.data.image_files import ImageFiles
 from fallline.data.image_form import ImageForm
 from fallline.data.table import CLASS, Layout, Table
+from fallline.engine.threads import usable_cores
 from fallline.errors import DataError, MissingExtraError, told
 
 Size = tuple[int, int]
@@ -103,7 +103,7 @@ def _readable(
         except Exception as problem:  # Pillow's decoders fail in a dozen ways, also with a SyntaxError
             return _Broken(_plainly(problem))
 
-    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    pool = ThreadPoolExecutor(usable_cores())
     try:
         found = list(zip(wanted, pool.map(trial, wanted), strict=True))
     finally:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from fallline.errors import DataError
 
-ENDINGS = (".csv", ".tsv", ".tab", ".psv", ".txt", ".dat", ".data"), (".parquet", ".pq")
-"""Kinds of which several files can be one table: delimited text, Parquet."""
+DELIMITED = (".csv", ".tsv", ".tab", ".psv", ".txt", ".dat", ".data")
+PARQUET = (".parquet", ".pq")
+ENDINGS = DELIMITED, PARQUET
+"""Kinds of which several files can be one table."""
 
 
 def files_of(source: str) -> list[Path]:

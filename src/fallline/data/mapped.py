@@ -126,7 +126,7 @@ class Content:
         source: what messages call the table.
         rows: how many there are.
         columns: name → "number", "text" or "skipped", in order.
-        files: what was read: path, size, time and hash of each.
+        files: what was read: path, size and time of each.
         notices: as a `Table` has them.
         first_line: of the first row in its file, where rows are lines.
         request: what was asked for, which a table that is used again must have been made for.

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,28 +154,21 @@ class _Slice:
 
     def read(self, worker: parts.Worker) -> parts.Rows:
         """Them."""
-        wanted, typed = [], {}
+        wanted = []
         for k, column in self.columns.items():
-            if k not in self.words:
-                wanted.append(f"{f'coalesce({column.cell}, {column.gaps})' if column.gaps else column.cell} AS c{k}")
-                continue
-            typed[k] = worker.word_type(k, self.words[k])
-            if typed[k] is None:
-                wanted.append(f"{column.cell} AS c{k}")
+            if k in self.words:
+                wanted += worker.wanted(k, self.words[k], column.cell)
             else:
-                wanted.append(f"coalesce(enum_code(TRY_CAST({column.cell} AS {typed[k]}))::INTEGER, -1) AS c{k}")
-                wanted.append(f"{column.cell} IS NULL AS gap{k}")
+                wanted.append(f"{f'coalesce({column.cell}, {column.gaps})' if column.gaps else column.cell} AS c{k}")
         found = self._ask(worker, wanted)
         rows = parts.Rows(self.stop - self.start, {}, bytes=self.bytes)
         for k, column in self.columns.items():
-            values = found[f"c{k}"]
-            if typed.get(k) is None:
-                rows.columns[k] = values
-            elif np.count_nonzero(values < 0) == np.count_nonzero(found[f"gap{k}"]):
-                rows.columns[k] = worker.places(k, self.words[k], values)
-            else:
-                rows.columns[k] = np.asarray(self._ask(worker, [f"{column.cell} AS c"])["c"], dtype=object)
+            cells = partial(self._cells, worker, column)
+            rows.columns[k] = worker.given(k, self.words[k], found, cells) if k in self.words else found[f"c{k}"]
         return rows
+
+    def _cells(self, worker: parts.Worker, column: _Column) -> NDArray[Any]:
+        return self._ask(worker, [f"{column.cell} AS c"])["c"]
 
     def _ask(self, worker: parts.Worker, wanted: list[str]) -> dict[str, NDArray[Any]]:
         return duck.fetch(

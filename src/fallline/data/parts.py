@@ -1,7 +1,6 @@
 """A file's rows part by part: read by several threads, written to the columns' files in order."""
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from fallline.data import duck
 from fallline.data.mapped import ColumnFile, Vocabulary
+from fallline.engine.threads import usable_cores
 from fallline.errors import DataError
 
 MOST_THREADS = 4
@@ -69,7 +69,33 @@ class Worker:
         self.database = database
         self._types: dict[int, int] = {}  # of a column → how many words its type has
 
-    def word_type(self, place: int, vocabulary: Vocabulary) -> str | None:
+    def wanted(self, place: int, vocabulary: Vocabulary, cell: str) -> list[str]:
+        """What to select of a column of text: its words' places within a type of them, where there is one."""
+        kind = self._word_type(place, vocabulary)
+        if kind is None:
+            return [f"{cell} AS c{place}"]
+        places = f"coalesce(enum_code(TRY_CAST({cell} AS {kind}))::INTEGER, -1)"
+        return [f"{places} AS c{place}", f"{cell} IS NULL AS gap{place}"]
+
+    def given(
+        self, place: int, vocabulary: Vocabulary, found: Mapping[str, NDArray[Any]], cells: Callable[[], Any]
+    ) -> NDArray[Any]:
+        """What was selected, as places among the words, or as cells where some are not known yet.
+
+        Args:
+            place: of the column.
+            vocabulary: its words.
+            found: the columns that were selected.
+            cells: selects the cells themselves.
+        """
+        values = found[f"c{place}"]
+        if f"gap{place}" not in found:
+            return values
+        if np.count_nonzero(values < 0) == np.count_nonzero(found[f"gap{place}"]):
+            return self._places(place, vocabulary, values)
+        return np.asarray(cells(), dtype=object)
+
+    def _word_type(self, place: int, vocabulary: Vocabulary) -> str | None:
         """The name of a type of the words that were known a moment ago; None where they are none, or too many."""
         texts = [text for text in list(vocabulary.known) if text is not None]  # a copy: others are taken up meanwhile
         if not 0 < len(texts) <= FAST_WORDS:
@@ -81,7 +107,7 @@ class Worker:
             self._types[place] = len(texts)
         return f"words_{place}"
 
-    def places(self, place: int, vocabulary: Vocabulary, found: NDArray[Any]) -> NDArray[np.int32]:
+    def _places(self, place: int, vocabulary: Vocabulary, found: NDArray[Any]) -> NDArray[np.int32]:
         """From the numbers within the type to places among the words; −1 stays."""
         count = self._types[place]
         table = np.fromiter([*list(vocabulary.known.values())[1 : count + 1], -1], dtype=np.int32, count=count + 1)
@@ -119,8 +145,7 @@ def _next(waiting: list[tuple[Future[Rows], Worker]], take: Callable[[Rows], Non
 
 def threads() -> int:
     """How many read."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(MOST_THREADS, usable)
+    return min(MOST_THREADS, usable_cores())
 
 
 def require_few_words(vocabulary: Vocabulary, source: str, name: str) -> None:

@@ -16,16 +16,14 @@ from fallline.data.encoded import Told, encoded, is_large
 from fallline.data.frames import is_frame, table_from_frame
 from fallline.data.image_files import find_images
 from fallline.data.image_form import ImageForm
-from fallline.data.many_files import ending_of, files_of, kind_of
+from fallline.data.many_files import DELIMITED, PARQUET, ending_of, files_of, kind_of
 from fallline.data.objects import column_from_values
 from fallline.data.samples import load_sample, sample_names
 from fallline.data.table import Table
 from fallline.data.text_files import decompress, prepare_text
 from fallline.errors import DataError, KindError
 
-DELIMITED = (".csv", ".tsv", ".tab", ".psv", ".txt", ".dat", ".data")
 JSON = (".jsonl", ".ndjson", ".json")
-PARQUET = (".parquet", ".pq")
 ARROW = (".arrow", ".feather", ".ipc")
 NUMPY = (".npz", ".npy")
 _SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fallline.data import scratch
-from fallline.data.by_blocks import blocks, different, first_rows, gather, numbers_of, ordered
+from fallline.data.by_blocks import blocks, counted, different, first_rows, gather, numbers_of, ordered
 from fallline.errors import ArgumentError, DataError
 from fallline.ops import philox
 
@@ -104,10 +104,7 @@ def _whole_numbers(values: ArrayLike, rows: int, what: str) -> NDArray[np.int64]
 
 def _drawn(classes: Rows, words: NDArray[np.uint64], fraction: float) -> NDArray[np.bool_]:
     """Which of some rows, or groups of rows, go to the part: of each class its share, the smallest words first."""
-    count, labels = len(classes), different(classes)
-    counts = np.zeros(len(labels), dtype=np.int64)
-    for part in blocks(count):
-        counts += np.bincount(np.searchsorted(labels, classes[part]), minlength=len(labels))
+    count, (labels, counts) = len(classes), counted(classes)
     wanted = min(max(1, _rounded(Fraction(fraction) * count)), count - 1)
     left = _shares(counts, Fraction(wanted, count), wanted)
     ends, by_class = np.cumsum(counts), _by_class(classes, words, labels, counts)

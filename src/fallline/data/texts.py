@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.data.by_blocks import blocks, gather
+from fallline.data.by_blocks import blocks, counted_codes, first_of_codes, gather
 
 FEW = 1 << 17
 """Up to so many chosen cells are given as an array of objects."""
@@ -65,18 +65,8 @@ class Texts:
 
     def counts(self) -> NDArray[np.int64]:
         """How many rows have each word, (words,)."""
-        found = np.zeros(len(self.words), dtype=np.int64)
-        for part in blocks(len(self)):
-            codes = self.codes[part]
-            found += np.bincount(codes[codes >= 0], minlength=len(self.words))
-        return found
+        return counted_codes(self.codes, len(self.words))[1]
 
     def first_rows(self) -> NDArray[np.int64]:
         """The first row of each word, (words,); the number of rows where it does not occur."""
-        first = np.full(len(self.words), len(self), dtype=np.int64)
-        for part in reversed(list(blocks(len(self)))):
-            codes = self.codes[part][::-1]
-            present = codes >= 0
-            rows = np.arange(part.stop - 1, part.start - 1, -1)
-            first[codes[present]] = rows[present]  # of equal codes the last one stays, which is the first row
-        return first
+        return first_of_codes(self.codes, len(self.words))

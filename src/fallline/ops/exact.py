@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 from fallline.ir.kernel import LANES
 
 Float64Array = NDArray[np.float64]
-Float64 = np.float64
 _TOGETHER = 1 << 18
 """Numbers that are folded at once."""
 
@@ -38,7 +37,7 @@ def tree_sum(values: ArrayLike, axis: int = 0) -> Any:
     return _folded(array)[0] if array.shape[0] else np.zeros(array.shape[1:])[()]
 
 
-def tree_sum_of(count: int, part: Callable[[int, int], Float64Array]) -> Float64:
+def tree_sum_of(count: int, part: Callable[[int, int], Float64Array]) -> np.float64:
     """`tree_sum` of numbers that are computed piece by piece: many of them take no memory.
 
     Args:
@@ -63,7 +62,7 @@ def tree_sum_of(count: int, part: Callable[[int, int], Float64Array]) -> Float64
         return whole
 
     size = halves[-1]
-    found: Float64 = _folded(after(len(halves) - 1, 0, size))[0]
+    found: np.float64 = _folded(after(len(halves) - 1, 0, size))[0]
     return found
 
 
@@ -106,7 +105,7 @@ def mean_and_deviation(values: ArrayLike, axis: int = 0) -> tuple[Any, Any]:
     return mean, np.sqrt(tree_sum(centred * centred) / array.shape[0])
 
 
-def mean_and_deviation_of(count: int, part: Callable[[int, int], Float64Array]) -> tuple[Float64, Float64]:
+def mean_and_deviation_of(count: int, part: Callable[[int, int], Float64Array]) -> tuple[np.float64, np.float64]:
     """`mean_and_deviation` of numbers that are computed piece by piece, as in `tree_sum_of`."""
     mean = tree_sum_of(count, part) / count
 

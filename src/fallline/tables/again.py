@@ -27,7 +27,8 @@ PLAIN = (
     "task", "hidden", "activation", "dropout", "optimizer", "lr", "schedule", "batch", "epochs", "patience",
     "class_weight", "weight_column", "time_column", "target_scale", "refit", "seed", "threads", "shards",
 )  # fmt: skip
-FILES = ("validation", "test_file", "init_model")
+MORE_DATA = ("validation", "test_file")
+FILES = (*MORE_DATA, "init_model")
 STORED = ("target", "drop", "no_header", "image_size", "mapped", *PLAIN, *FILES)
 
 
@@ -58,8 +59,11 @@ def header_of(given: Mapping[str, Any]) -> bool | None:
 def to_store(data: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """What run.json must say for the run to find its data again: options, places and hashes of the files."""
     options = {name: given[name] for name in STORED}
-    files = [data, *(value for name in FILES if isinstance(value := given[name], str))]
-    return {"options": options, "files": {name: _file(name) for name in files}}
+    data_files = [data, *(value for name in MORE_DATA if isinstance(value := given[name], str))]
+    files = {name: _data_files(name) for name in data_files}
+    if (init := given["init_model"]) is not None:  # of a run's folder nothing is kept: the run began with its weights
+        files[init] = _file(Path(init)) if Path(init).is_file() else None
+    return {"options": options, "files": files}
 
 
 def given_of_run(stored: StoredRun) -> tuple[str, dict[str, Any]]:
@@ -161,14 +165,18 @@ def began_with(stored: StoredRun) -> TableModel:
     )
 
 
-def _file(name: str) -> Any:
+def _data_files(name: str) -> Any:
     """Where data are and what their content is called; of several files, the same of each; None for a set's name."""
     path = Path(name)
-    if (content := _hash(path)) is not None:
-        return {"path": str(path.resolve()), "hash": content}
-    if (not path.is_dir() and not has_magic(name)) or (path / "run.json").is_file():  # a run is a model to start from
-        return None
-    return [{"path": str(path.resolve()), "hash": _hash(path)} for path in files_of(name)]
+    if (known := _file(path)) is not None:
+        return known
+    return [_file(path) for path in files_of(name)] if path.is_dir() or has_magic(name) else None
+
+
+def _file(path: Path) -> dict[str, str] | None:
+    """Where a file, or a folder of images, is and what its content is called; None for anything else."""
+    content = _hash(path)
+    return None if content is None else {"path": str(path.resolve()), "hash": content}
 
 
 def _hash(path: Path) -> str | None:

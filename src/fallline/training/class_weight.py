@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fallline.data.by_blocks import blocks, computed, different
+from fallline.data.by_blocks import computed, counted
 from fallline.errors import ArgumentError, KindError
 from fallline.nn.checks import as_array
 from fallline.training.step import check_weight
@@ -37,10 +37,7 @@ def row_weights(sample_weight: Any, class_weight: Any, y: Any) -> Any:
         raise ArgumentError(
             f"fit: class_weight needs one whole-number label per row, found y of {labels.dtype}, shape {labels.shape}"
         )
-    classes = different(labels)
-    counts = np.zeros(len(classes), dtype=np.int64)
-    for part in blocks(len(labels)):
-        counts += np.bincount(np.searchsorted(classes, labels[part]), minlength=len(classes))
+    classes, counts = counted(labels)
     if isinstance(class_weight, str) and class_weight == "balanced":
         per_class = len(labels) / (len(classes) * counts)
     elif isinstance(class_weight, Mapping):
