@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from fallline.data import delimited_head, encoded, mapped, parquet_parts, scratch
 from fallline.data.sources import read_table
+from fallline.data.spelling import is_missing
 from fallline.data.table import Table
 from fallline.errors import DataError
 
@@ -80,6 +81,18 @@ def test_delimited_text_has_the_same_columns_in_files_as_in_memory(data: st.Data
             return  # test_delimited.py is about those
         with patch.object(delimited_head, "PART_BYTES", 150), patch.object(delimited_head, "SAMPLE_BYTES", 200):
             require_same(read_table(path, mapped=True, folder=Path(name) / "columns"), wanted)
+
+
+def test_marks_of_missing_cells_that_come_late_are_missing(tmp_path: Path) -> None:
+    """They are looked for among numbers from the first part on in which one is; among texts always."""
+    rows = [[f"{k}.5", "x" if k % 2 else "y", "1"] for k in range(300)]
+    rows[200][1], rows[230][0], rows[250][1], rows[260][2], rows[270][0] = "NA", "n/a", "?", "NULL", "nan"
+    path = written([["a", "b", "c"], *rows], tmp_path / "t.csv", "\n")
+    with patch.object(delimited_head, "PART_BYTES", 150), patch.object(delimited_head, "SAMPLE_BYTES", 200):
+        table = read_table(path, mapped=True, folder=tmp_path / "columns")
+    require_same(table, read_table(path))
+    missing = [np.flatnonzero(is_missing(table.columns[name])).tolist() for name in "abc"]
+    assert missing == [[230, 270], [200, 250], [260]]
 
 
 CELLS_OF = {

@@ -12,11 +12,12 @@ from fallline.data import duck, parts
 from fallline.data.by_blocks import any_of, counted_codes, first_of
 from fallline.data.delimited import NEARLY_ALL, WIDE, nearly_numeric
 from fallline.data.delimited_head import Head, cut, first_record, head_of
-from fallline.data.delimited_lines import NUMBER, SKIPPED, TEXT, WHOLE, Cells, Lines
+from fallline.data.delimited_lines import NUMBER, SKIPPED, TEXT, WHOLE, Cells, Lines, count_byte
 from fallline.data.dialect import column_names, looks_like_header
 from fallline.data.many_files import require_same
 from fallline.data.mapped import ColumnFile, Vocabulary, write_words
 from fallline.data.parts import Encoded
+from fallline.data.spelling import MISSING_MARKS
 from fallline.data.wide import number
 from fallline.errors import DataError
 
@@ -85,7 +86,7 @@ class _Encoding:
             databases = [stack.enter_context(duck.connection(limit="200MB")) for _ in range(parts.threads())]
             for database in databases:
                 database.execute("SET threads = 1")
-            parts.each(self._parts(wanted), databases, self._take)
+            parts.each(self._parts(wanted), databases, self._take, MISSING_MARKS)
 
     def _parts(self, wanted: list[int]) -> Iterator[Lines]:
         for number_of_file, path in enumerate(self.files):
@@ -100,7 +101,7 @@ class _Encoding:
                     data = self._without_header(data, name, number_of_file)
                 if data:
                     yield Lines(self.cells, data, wanted, name, begin + (first and self.head.header), size)
-                begin += data.count(b"\n") + (first and self.head.header)
+                begin += count_byte(data, "\n") + (first and self.head.header)
 
     def _without_header(self, data: bytes, name: str, number_of_file: int) -> bytes:
         line, _, rest = data.partition(b"\n")

@@ -1,8 +1,10 @@
 """A file's rows part by part: read by several threads, written to the columns' files in order."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any, Protocol
 
 import numpy as np
@@ -63,17 +65,29 @@ class Part(Protocol):
 
 
 class Worker:
-    """What one thread reads with: a database of its own, which knows the words of the columns of text."""
+    """What one thread reads with: a database of its own, which knows the words of the columns of text.
 
-    def __init__(self, database: Any) -> None:
-        self.database = database
+    Args:
+        database: a connection.
+        marks: texts that stand for a missing cell.
+    """
+
+    def __init__(self, database: Any, marks: Iterable[str] = ()) -> None:
+        self.database, self._marks = database, sorted(marks)
         self._types: dict[int, int] = {}  # of a column → how many words its type has
 
-    def wanted(self, place: int, vocabulary: Vocabulary, cell: str) -> list[str]:
-        """What to select of a column of text: its words' places within a type of them, where there is one."""
+    def wanted(self, place: int, vocabulary: Vocabulary, cell: str, clean: str | None = None) -> list[str]:
+        """What to select of a column of text: its words' places within a type of them, where there is one.
+
+        Args:
+            place: of the column.
+            vocabulary: its words.
+            cell: in SQL; marks may stand in it.
+            clean: in SQL, NULL where a mark stands; None where `cell` is.
+        """
         kind = self._word_type(place, vocabulary)
         if kind is None:
-            return [f"{cell} AS c{place}"]
+            return [f"{clean or cell} AS c{place}"]
         places = f"coalesce(enum_code(TRY_CAST({cell} AS {kind}))::INTEGER, -1)"
         return [f"{places} AS c{place}", f"{cell} IS NULL AS gap{place}"]
 
@@ -101,46 +115,52 @@ class Worker:
         if not 0 < len(texts) <= FAST_WORDS:
             return None
         if self._types.get(place) != len(texts):
-            words = ", ".join(map(duck.quoted, texts))
+            words = ", ".join(map(duck.quoted, (*self._marks, *texts)))
             self.database.execute(f"DROP TYPE IF EXISTS words_{place}")
             self.database.execute(f"CREATE TYPE words_{place} AS ENUM ({words})")
             self._types[place] = len(texts)
         return f"words_{place}"
 
     def _places(self, place: int, vocabulary: Vocabulary, found: NDArray[Any]) -> NDArray[np.int32]:
-        """From the numbers within the type to places among the words; −1 stays."""
-        count = self._types[place]
-        table = np.fromiter([*list(vocabulary.known.values())[1 : count + 1], -1], dtype=np.int32, count=count + 1)
+        """From the numbers within the type to places among the words; −1 for marks, and where it was."""
+        known = list(vocabulary.known.values())[1 : self._types[place] + 1]
+        table = np.array([*(-1 for _ in self._marks), *known, -1], dtype=np.int32)
         return np.asarray(table[found])
 
 
-def each(parts: Iterator[Part], databases: list[Any], take: Callable[[Rows], None]) -> None:
+def each(parts: Iterator[Part], databases: list[Any], take: Callable[[Rows], None], marks: Iterable[str] = ()) -> None:
     """Read parts side by side, and take their rows one after the other, in order.
 
     Args:
         parts: what is to be read.
         databases: a connection for each thread.
         take: receives the rows.
+        marks: texts that stand for a missing cell.
     """
-    workers = [Worker(database) for database in databases]
-    waiting: list[tuple[Future[Rows], Worker]] = []
-    pool = ThreadPoolExecutor(len(workers))
+    idle: SimpleQueue[Worker] = SimpleQueue()
+    for database in databases:
+        idle.put(Worker(database, marks))
+
+    def read(part: Part) -> Rows:
+        worker = idle.get()
+        try:
+            return part.read(worker)
+        finally:
+            idle.put(worker)
+
+    waiting: deque[Future[Rows]] = deque()
+    pool = ThreadPoolExecutor(len(databases))
     try:
         for part in parts:
-            worker = workers.pop(0) if workers else _next(waiting, take)
-            waiting.append((pool.submit(part.read, worker), worker))
+            if len(waiting) > len(databases):  # one more than can be read, so that no thread waits for the next
+                take(waiting.popleft().result())
+            waiting.append(pool.submit(read, part))
         while waiting:
-            _next(waiting, take)
+            take(waiting.popleft().result())
     finally:
         for database in databases:
             database.interrupt()
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _next(waiting: list[tuple[Future[Rows], Worker]], take: Callable[[Rows], None]) -> Worker:
-    future, worker = waiting.pop(0)
-    take(future.result())
-    return worker
 
 
 def threads() -> int:
