@@ -219,6 +219,11 @@ def test_a_forward_program_needs_a_row_for_each_row() -> None:
         ForwardProgram(Graph({"x": x.node}, {"y": x.sum(0).node}))
 
 
+def stacked(w: Any) -> Any:
+    """Three matrices, one upon the other."""
+    return w[:, :, None] * w[:, None, :]
+
+
 @pytest.mark.parametrize(
     ("make", "apart"),
     [
@@ -231,6 +236,11 @@ def test_a_forward_program_needs_a_row_for_each_row() -> None:
         (lambda x, w: x @ (x.transpose() @ x), False),
         (lambda x, w: fl.softmax(x, 0), False),
         (lambda x, w: fl.take(x, fl.cast(x[:, 0], "int64")), False),
+        (lambda x, w: ((x[:, None, :] * w).transpose(1, 0, 2) @ stacked(w)).transpose(1, 0, 2).sum(1), True),
+        (lambda x, w: (x[:, None, :] * w).transpose(1, 0, 2) @ w, False),  # one product of n·3 rows, in another order
+        (lambda x, w: (x[:, None, :] * w).transpose(1, 0, 2).reshape((3, BATCH, 1, 3)).transpose(1, 2, 3, 0), True),
+        (lambda x, w: (x[:, None, :] * w).transpose(1, 2, 0).sum(2), False),
+        (lambda x, w: fl.softmax((x[:, None, :] * w).transpose(1, 2, 0), 2), False),
         (lambda x, w: x / x.mean(), False),
         (lambda x, w: x * x.max(0), False),
     ],

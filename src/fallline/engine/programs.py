@@ -21,8 +21,10 @@ CAPACITIES = (1, 16, 128, 1024)
 """Rows that a forward program is made for: the smallest that holds all, else the largest, chunk by chunk."""
 NARROW, NARROW_CAPACITY = 1024, 8192
 """A network of at most so many numbers per row takes so many rows at a time, where there are many more."""
+WIDE_CAPACITIES = (1, 16, 64)
+"""The same for any other, which little is filled up for: its rows are work."""
 WIDE_CAPACITY = 256
-"""Any other takes so many, whose numbers stay in the second cache."""
+"""Rows that it takes at a time where there are many more, whose numbers stay in the second cache."""
 
 
 def make_program(
@@ -87,17 +89,18 @@ class ForwardProgram:
         count = len(inputs[self._rows[0]])
         if not self._local or not count:
             return self._all(inputs, count)
-        capacity = next((size for size in CAPACITIES if count <= size), CAPACITIES[-1])
-        if count >= 4 * NARROW_CAPACITY and self._numbers_per_row <= NARROW:
-            capacity = NARROW_CAPACITY
-        if count >= 4 * WIDE_CAPACITY and self._numbers_per_row > NARROW:
-            capacity = WIDE_CAPACITY
-        program = self._program(capacity)
+        program = self._program(self._capacity(count))
         if isinstance(program, ReferenceProgram):
             self._local, self._engine = False, REFERENCE
             return self._all(inputs, count)
         found: dict[str, Array] = program.chunked(inputs, count)
         return found
+
+    def _capacity(self, count: int) -> int:
+        """How many rows the program takes that does the least work beside so many."""
+        narrow = self._numbers_per_row <= NARROW
+        capacities, many = (CAPACITIES, NARROW_CAPACITY) if narrow else (WIDE_CAPACITIES, WIDE_CAPACITY)
+        return many if count >= 4 * many else next((size for size in capacities if count <= size), capacities[-1])
 
     @property
     def rows_at_once(self) -> int:
@@ -122,34 +125,44 @@ def rows_are_independent(graph: Graph) -> bool:
 
 
 def _keeps_rows_apart(node: Node) -> bool:
-    shape = node.type.shape
-    if any(isinstance(dim, SymbolicDim) for dim in shape[1:]) or node.op.name == "dim_size":
+    """Whether that holds for a node if it holds for its inputs; the rows may lie along any one of its axes."""
+    shape, form, name, attributes = node.type.shape, node.op.kernel, node.op.name, node.attributes
+    places = [_rows_axes(parent) for parent in node.inputs]
+    if len(_rows_axes(node)) > 1 or any(len(axes) > 1 for axes in places) or name == "dim_size":
         return False
-    if isinstance(node.op.kernel, Leaf):
-        return True
-    with_rows = [parent for parent in node.inputs if _has_rows(parent)]
-    if not with_rows:
-        return not _has_rows(node) or node.op.name == "broadcast"
+    if isinstance(form, Leaf):
+        return _rows_axes(node) in ([], [0])
+    if not any(places):
+        return not _has_rows(node) or name == "broadcast"
     if not _has_rows(node):
         return False
-    form, name, attributes = node.op.kernel, node.op.name, node.attributes
+    (axis,), given = _rows_axes(node), [axes[0] if axes else None for axes in places]
+    before = next(place for place in given if place is not None)
+    first = node.inputs[0].type.shape
     if isinstance(form, Elementwise):
-        return True
+        return all(place in (axis, None) for place in given)
     if isinstance(form, Contraction):
-        return with_rows == [node.inputs[0]] or len(shape) > 2
+        batched = len(shape) - 2
+        return given == [axis, axis] if given[1] is not None else axis <= batched
     if isinstance(form, Reduction):
-        return 0 not in attributes["axes"]
+        return before not in attributes["axes"]
     if not isinstance(form, IndexMap):
         return False
-    if name == "transpose":
-        return bool(attributes["axes"][0] == 0)
     if name == "concatenate":
-        return bool(attributes["axis"] != 0)
+        return bool(attributes["axis"] != axis)
     if name == "take":
-        return with_rows == [node.inputs[1]]
+        return given == [None, 0] and axis == 0
     if name == "broadcast":
-        return len(shape) == len(node.inputs[0].type.shape)
-    return name in ("reshape", "slice", "embed")
+        return len(shape) - axis == len(first) - before
+    if name == "reshape":
+        return axis == before and shape[:axis] == first[:axis]
+    if name in ("slice", "embed"):
+        return bool(attributes["starts"][axis] == 0 and attributes["steps"][axis] == 1)
+    return name == "transpose"
+
+
+def _rows_axes(node: Node) -> list[int]:
+    return [axis for axis, dim in enumerate(node.type.shape) if isinstance(dim, SymbolicDim)]
 
 
 def _per_row(node: Node) -> int:
@@ -158,7 +171,7 @@ def _per_row(node: Node) -> int:
 
 
 def _has_rows(node: Node) -> bool:
-    return bool(node.type.shape) and isinstance(node.type.shape[0], SymbolicDim)
+    return bool(_rows_axes(node))
 
 
 def multiply_adds(graph: Graph, rows: int) -> int:

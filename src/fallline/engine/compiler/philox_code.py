@@ -1,8 +1,9 @@
 """Philox4x32-10 as emitted code; the counter's layout is that of `fallline.ops.philox`, and so are the bits."""
 
 from collections.abc import Sequence
+from functools import cache
 
-from fallline.engine.compiler.code import Value, i64
+from fallline.engine.compiler.code import Code, Value, i64, ir_type
 from fallline.engine.compiler.llvm_emitter import LlvmEmitter
 from fallline.engine.compiler.sites import lane_numbers
 from fallline.ir.types import DType
@@ -16,7 +17,26 @@ def philox_word(e: LlvmEmitter, row: Value, element: Value, step: Value, key: Se
     """The 32-bit word of (key, row, element, step), all of them int64 values, as an int32 value.
 
     Element 64·g + 16·w + lane is word w of the counter (16·g + lane, row, step mod 2³², step ÷ 2³²).
+
+    It is a function that all kernels of a program call: written out in each of them, the rounds would be half of what
+    LLVM has to compile.
     """
+    name, text = _word_function(row.lanes, element.lanes)
+    e.code.declarations.add(text)
+    lanes = max(row.lanes, element.lanes)
+    arguments = ", ".join(map(str, (row, element, step, *key)))
+    return e.code.emit(f"call {ir_type(DType.INT32, lanes)} @{name}({arguments})", DType.INT32, lanes)
+
+
+@cache
+def _word_function(row_lanes: int, element_lanes: int) -> tuple[str, str]:
+    """(name, text) of the function for scalars or vectors."""
+    name = f"philox_word_{row_lanes}_{element_lanes}"
+    row, element = Value("%row", DType.INT64, row_lanes), Value("%element", DType.INT64, element_lanes)
+    step, *key = (Value(register, DType.INT64) for register in ("%step", "%key0", "%key1"))
+    parameters = ", ".join(map(str, (row, element, step, *key)))
+    result = ir_type(DType.INT32, max(row_lanes, element_lanes))
+    e = LlvmEmitter(Code(name, parameters, "noinline", result))
     group = e.shift_left(e.shift_right(element, 6), 4)
     counter = [
         e.add(group, e.bit_and(element, i64(15))),
@@ -29,7 +49,7 @@ def philox_word(e: LlvmEmitter, row: Value, element: Value, step: Value, key: Se
     upper = e.select(e.equal(which, i64(3)), words[3], words[2])
     lower = e.select(e.equal(which, i64(1)), words[1], words[0])
     word = e.select(e.less(which, i64(2)), lower, upper)
-    return e.cast(word, DType.INT32)
+    return name, e.code.text(str(e.cast(word, DType.INT32)))
 
 
 def philox_block(e: LlvmEmitter, row: Value, first: Value, step: Value, key: Sequence[Value]) -> list[Value]:
