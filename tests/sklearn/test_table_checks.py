@@ -10,14 +10,20 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fallline.sklearn import TableClassifier, TableRegressor
 
-LONG = ("check_classifiers_train", "check_classifiers_classes", "check_pipeline_consistency")
-"""Checks that train a dozen ensembles: `make soak JOB=properties` runs them."""
+LONG = {
+    "check_class_weight_classifiers", "check_classifier_data_not_an_array", "check_classifiers_classes",
+    "check_classifiers_train", "check_dont_overwrite_parameters", "check_dtype_object", "check_estimators_dtypes",
+    "check_estimators_overwrite_params", "check_estimators_pickle", "check_fit_idempotent",
+    "check_n_features_in_after_fitting", "check_pipeline_consistency", "check_positive_only_tag_during_fit",
+    "check_regressor_data_not_an_array", "check_regressors_train",
+}  # fmt: skip
+"""Checks that train several ensembles, some of them a dozen: `make soak JOB=properties` runs them."""
 
 
 @parametrize_with_checks([TableClassifier(), TableRegressor()])
 def test_scikit_learn_checks(estimator: Any, check: Any) -> None:
     if check.func.__name__ in LONG and "FALLLINE_SOAK_FACTOR" not in os.environ:
-        pytest.skip("takes a minute: make soak JOB=properties")
+        pytest.skip("trains several ensembles: make soak JOB=properties")
     check(estimator)
 
 
