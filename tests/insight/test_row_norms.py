@@ -7,6 +7,8 @@ import pytest
 
 import fallline as fl
 from fallline import nn
+from fallline.nn.losses import Ensemble
+from fallline.tables.network import NetworkPlan, TableNetwork
 
 
 class Text(nn.Module):
@@ -34,7 +36,9 @@ def cases() -> list[Any]:
     x, y = rng.normal(size=(9, 4)), rng.integers(0, 3, 9)
     dense = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.BatchNorm(6), nn.Dropout(0.5), nn.Linear(6, 3))
     text = rng.integers(0, 6, (9, 5))
+    plan = NetworkPlan(4, (), (6, 5), 3, members=2, knots=((0.0, 0.5, 1.0), (), (), (-1.0, 0.0, 1.0)))
     return [
+        pytest.param(TableNetwork(plan), x, y, Ensemble("cross_entropy"), (), id="ensemble"),
         pytest.param(dense, x, y, "cross_entropy", (), id="dense"),
         pytest.param(dense, x, np.eye(3)[y], "mse", (), id="mse"),
         pytest.param(Text(), text, y, "cross_entropy", ("table.weight",), id="positions"),
@@ -43,7 +47,7 @@ def cases() -> list[Any]:
 
 
 @pytest.mark.parametrize(("net", "x", "y", "loss", "left_out"), cases())
-def test_they_are_those_of_each_row_by_itself(net: nn.Module, x: Any, y: Any, loss: str, left_out: Any) -> None:
+def test_they_are_those_of_each_row_by_itself(net: nn.Module, x: Any, y: Any, loss: Any, left_out: Any) -> None:
     found = fl.row_gradient_norms(net, x, y, loss, batch_size=4)
     assert found.left_out == left_out
     assert set(found.by_parameter) == set(net.parameters()) - set(left_out)
