@@ -23,6 +23,7 @@ from fallline.ir.types import BATCH
 from fallline.ops import make_input
 from fallline.ops.rules import same_type
 from fallline.ops.tensor import Tensor
+from fallline.tables.members import MemberHeads, MemberScales
 
 Array = NDArray[Any]
 
@@ -170,9 +171,20 @@ def forward(norm: nn.Module) -> tuple[Graph, dict[str, Array]]:
     return Graph(inputs, {"y": outputs.node, "p": fl.softmax(outputs).node, "x": x.node}), values
 
 
+class Members(nn.Module):
+    """Rows lie along the second axis in its middle."""
+
+    def __init__(self) -> None:
+        self.scales, self.heads = MemberScales(3, 17), MemberHeads(3, 17, 17)
+
+    def __call__(self, x: Any) -> Any:
+        return self.heads(self.scales(x)).mean(1)
+
+
 @pytest.mark.parametrize("engine", ["compiled", "reference"])
-def test_forward_programs_serve_any_number_of_rows(oracle: SimpleNamespace, engine: str) -> None:
-    graph, values = forward(nn.LayerNorm(17))
+@pytest.mark.parametrize("middle", [nn.LayerNorm(17), Members()], ids=["layers", "members"])
+def test_forward_programs_serve_any_number_of_rows(oracle: SimpleNamespace, engine: str, middle: nn.Module) -> None:
+    graph, values = forward(middle)
     x = np.random.default_rng(0).normal(size=(2500, 3)).astype(np.float32)
     program = ForwardProgram(graph, engine)
     wanted = program({"x": x, **values})
