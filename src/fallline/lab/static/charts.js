@@ -35,7 +35,7 @@ export function line(element, options) {
     scales: { x: { time: false, range: across }, y: log ? { distr: 3, range: around } : { range: spread } },
     axes: [
       { ...axis(), label: x, labelSize: 18, labelFont: font(11), size: 30, values: (_, ticks) => ticks.map((t) => (Number.isInteger(t) ? short(t) : '')) },
-      { ...axis(log), size: 58, values: (_, ticks) => ticks.map((t) => (t == null ? '' : format(t, 3))) },
+      { ...axis(log), size: (_, shown) => Math.max(58, ...(shown ?? []).map((text) => 16 + 7 * text.length)), values: (_, ticks) => ticks.map((t) => (t == null ? '' : format(t, 3))) },
     ],
     series: [
       { label: x, value: (_, value) => (value == null ? 'last' : number(value)) },
