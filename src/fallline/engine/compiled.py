@@ -3,6 +3,7 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import cached_property
 from threading import RLock
 from typing import Any
 
@@ -40,17 +41,20 @@ class Compiled:
 
     Attributes:
         text: the layouts and kernels.
-        module: the native code.
         batch: rows of the batch it is made for.
     """
 
     def __init__(
         self, graph: Graph, sizes: Mapping[str, int], leaves: Leaves, shards: int = 1, profile: bool = False
     ) -> None:
-        target = host_target()
-        self.text: ProgramText = write_program(graph, sizes, leaves, target, shards, profile)
-        self.module: NativeModule = compile_module(self.text.text, target)
+        self._target = host_target()
+        self.text: ProgramText = write_program(graph, sizes, leaves, self._target, shards, profile)
         self.batch = sizes.get(BATCH.name, 1)
+
+    @cached_property
+    def module(self) -> NativeModule:
+        """The native code, which LLVM makes when it is first asked for."""
+        return compile_module(self.text.text, self._target)
 
 
 def compile_graph(
@@ -61,6 +65,22 @@ def compile_graph(
     Raises:
         CompileError: the graph holds something that has no schedule, or LLVM refused the program.
     """
+    with _lock:
+        found = _written(graph, sizes, leaves, shards, profile)
+        found.module  # noqa: B018 – what LLVM refuses is refused here
+        return found
+
+
+def program_text(graph: Graph, sizes: Mapping[str, int], leaves: Leaves, shards: int = 1) -> ProgramText:
+    """Layouts and kernels of a program that need not be run; `compile_graph` goes on from there.
+
+    Raises:
+        CompileError: the graph holds something that has no schedule.
+    """
+    return _written(graph, sizes, leaves, shards, False).text
+
+
+def _written(graph: Graph, sizes: Mapping[str, int], leaves: Leaves, shards: int, profile: bool) -> Compiled:
     key = (*_key(graph, sizes, leaves), shards, profile)
     with _lock:
         found = _kept.get(key)

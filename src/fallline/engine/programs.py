@@ -19,12 +19,13 @@ COMPILED, REFERENCE = "compiled", "reference"
 ENGINES = (COMPILED, REFERENCE)
 CAPACITIES = (1, 16, 128, 1024)
 """Rows that a forward program is made for: the smallest that holds all, else the largest, chunk by chunk."""
-NARROW, NARROW_CAPACITY = 1024, 8192
-"""A network of at most so many numbers per row takes so many rows at a time, where there are many more."""
+NARROW = 1024
+NARROW_CAPACITY, NARROW_MANY = 8192, 32768
+"""A network of at most so many numbers per row takes so many rows at a time, where there are so many in all."""
 WIDE_CAPACITIES = (1, 16, 64)
 """The same for any other, which little is filled up for: its rows are work."""
-WIDE_CAPACITY = 256
-"""Rows that it takes at a time where there are many more, whose numbers stay in the second cache."""
+WIDE_CAPACITY, WIDE_MANY = 256, 16384
+"""And so many rows at a time, whose numbers stay in the second cache, where another program is worth compiling."""
 
 
 def make_program(
@@ -99,8 +100,10 @@ class ForwardProgram:
     def _capacity(self, count: int) -> int:
         """How many rows the program takes that does the least work beside so many."""
         narrow = self._numbers_per_row <= NARROW
-        capacities, many = (CAPACITIES, NARROW_CAPACITY) if narrow else (WIDE_CAPACITIES, WIDE_CAPACITY)
-        return many if count >= 4 * many else next((size for size in capacities if count <= size), capacities[-1])
+        if count >= (NARROW_MANY if narrow else WIDE_MANY):
+            return NARROW_CAPACITY if narrow else WIDE_CAPACITY
+        capacities = CAPACITIES if narrow else WIDE_CAPACITIES
+        return next((size for size in capacities if count <= size), capacities[-1])
 
     @property
     def rows_at_once(self) -> int:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from fallline.engine.calibration import Limits, limits
-from fallline.engine.compiled import choose_threads
-from fallline.engine.compiler.program import Kernel, Leaves, ProgramText, write_program
+from fallline.engine.compiled import choose_threads, program_text
+from fallline.engine.compiler.program import Kernel, Leaves, ProgramText
 from fallline.engine.memory import available_memory, in_units
 from fallline.engine.prediction import Prediction, predict
-from fallline.engine.target import host_target
 from fallline.errors import ArgumentError
 from fallline.ir.transform import retype_floats
 from fallline.ir.types import BATCH, DType
@@ -231,7 +230,7 @@ def _program(update: UpdateGraph, sample: Rows, batch: int, shards: int) -> Prog
         seed=SEED,
         updates=update.updates,
     )
-    return write_program(update.graph, {BATCH.name: batch}, leaves, host_target(), shards)
+    return program_text(update.graph, {BATCH.name: batch}, leaves, shards)
 
 
 def _plan(
