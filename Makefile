@@ -29,7 +29,7 @@ demo: core
 	@$(RUN) scripts/demo.py $(ARGS)
 
 test: dev
-	@$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 soak: dev
 	@$(RUN) scripts/soak.py $(JOB)

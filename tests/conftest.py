@@ -25,8 +25,15 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
 
 
+LONG_FIRST = ("test_docs.py", "lab", "cli", "sklearn", "training", "docs_site", "export", "tables", "insight", "fuzz")
+"""Folders and files of long tests: begun first, so that no worker has one left when the others are done."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """In a soak, give every property-based test more examples than its own settings ask for."""
+    """Long tests first; in a soak, give every property-based test more examples than its own settings ask for."""
+    places = {name: place for place, name in enumerate(LONG_FIRST)}
+    tests = ROOT / "tests"
+    items.sort(key=lambda item: places.get(item.path.relative_to(tests).parts[0], len(places)))
     if SOAK_FACTOR == 1:
         return
     for item in items:
