@@ -321,6 +321,8 @@ def transpose_block(code: Code, rows: list[Value]) -> list[Value]:
             if i & distance:
                 continue
             a, b = rows[i], rows[i | distance]
+            if a == b and not a.text.startswith("%"):  # one constant in all lanes
+                continue
             low = [j if not j & distance else (j ^ distance) + LANES for j in range(LANES)]
             high = [(j | distance) if not j & distance else j + LANES for j in range(LANES)]
             following[i], following[i | distance] = code.shuffle(a, b, low), code.shuffle(a, b, high)

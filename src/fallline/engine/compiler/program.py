@@ -297,18 +297,19 @@ class _Writer:
         thread = Value("%thread", DType.INT64)
         following = code.add(thread, i64(1))
         clock = _Clock(code, self.target, len(kernels)) if self.profile else None
+        own = code.emit(f"zext {code.emit('icmp eq i64 %thread, 0', DType.BOOL)} to i64", DType.INT64)
+        shares = {1: (i64(0), own)}  # of so many units; of a single one thread 0 has all
         for number, kernel in enumerate(kernels):
             if number and kernel.stage != kernels[number - 1].stage:
                 code.do(f"call void @barrier(ptr {pointers['barrier']}, i64 %threads)")
                 if clock is not None:
                     clock.tick(len(kernels))
-            shares = [_share(code, kernel.units, place) for place in (thread, following)]
-            if kernel.units == 1:  # thread 0 does it
-                own = code.emit("icmp eq i64 %thread, 0", DType.BOOL)
-                shares = [i64(0), code.emit(f"zext {own} to i64", DType.INT64)]
+            if kernel.units not in shares:
+                shares[kernel.units] = (_share(code, kernel.units, thread), _share(code, kernel.units, following))
+            first, last = shares[kernel.units]
             context = "ptr %context, ptr %rows, ptr %scalars, i64 %step"
             tensors = "".join(f"ptr {code.at(pointers[base], i64(offset))}, " for base, offset in kernel.tensors)
-            code.do(f"call void @{kernel.name}({tensors}{context}, {shares[0]}, {shares[1]})")
+            code.do(f"call void @{kernel.name}({tensors}{context}, {first}, {last})")
             if clock is not None:
                 clock.tick(number)
         code.do(f"call void @barrier(ptr {pointers['barrier']}, i64 %threads)")
