@@ -162,7 +162,8 @@ class _Source:
         self.spaces = data[:1] == b" " or _has(
             data, " ", lambda before, after: _one_of(before, edges) | _one_of(after, edges)
         )
-        self.odd = {mark for mark in ODD_BLANKS - {dialect.delimiter} if mark.encode() in data} if _may(data) else set()
+        blanks = ODD_BLANKS - {dialect.delimiter} if _may_have_odd_blanks(data) else frozenset()
+        self.odd = {mark for mark in blanks if mark.encode() in data}
         # DuckDB would take 1_000 for a number
         self.plain = not self.odd and not _has(data, "_", lambda before, after: _digits(before) & _digits(after))
 
@@ -193,7 +194,7 @@ class _Source:
         )
 
 
-def _may(data: bytes) -> bool:
+def _may_have_odd_blanks(data: bytes) -> bool:
     """Whether odd blanks can be among the bytes: one look at each tells that for most files."""
     control = int(np.count_nonzero(np.frombuffer(data, dtype=np.uint8) < ord(" ")))
     return control > count_byte(data, "\n") + count_byte(data, "\r") or not data.isascii()
