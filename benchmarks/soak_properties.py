@@ -20,10 +20,12 @@ def run() -> str:
     started = time.perf_counter()
     found = _passed("-m", "hypothesis")
     checks = _passed("tests/sklearn/test_table_checks.py")
+    gradients = _passed("tests/training/test_gradients.py")
     seconds = time.perf_counter() - started
     return (
         f"{FACTOR} times the examples of `make test`, not derandomised: {found}. scikit-learn's checks of the "
-        f"estimators for tables, the longest too: {checks}. ({seconds:.0f} s)"
+        f"estimators for tables, the longest too: {checks}. Gradients of every layer with every loss: {gradients}. "
+        f"({seconds:.0f} s)"
     )
 
 

@@ -1,5 +1,6 @@
-"""Every layer with every loss: backpropagation's gradients equal finite differences in float64."""
+"""Every layer and every loss: backpropagation's gradients equal finite differences in float64."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -115,8 +116,16 @@ def in_float64(net: nn.Module, rng: np.random.Generator) -> nn.Module:
     return net
 
 
-@pytest.mark.parametrize("loss_name", LOSSES)
-@pytest.mark.parametrize("name", NETWORKS)
+PAIRS = [
+    (name, loss)
+    for i, name in enumerate(NETWORKS)
+    for j, loss in enumerate(LOSSES)
+    if (i + j) % 3 == 0 or "FALLLINE_SOAK_FACTOR" in os.environ
+]
+"""Each network with four losses or more, each loss with seven networks; `make soak JOB=properties` has all pairs."""
+
+
+@pytest.mark.parametrize(("name", "loss_name"), PAIRS)
 def test_gradients_equal_finite_differences(name: str, loss_name: str) -> None:
     rng = np.random.default_rng([7, list(NETWORKS).index(name), list(LOSSES).index(loss_name)])
     make, kind = NETWORKS[name]
