@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fallline import optim
 from fallline.backprop.gradients import gradients
-from fallline.engine.programs import REFERENCE, make_program
+from fallline.engine.programs import make_program
 from fallline.ir.graph import Graph, Node, topological
 from fallline.ir.transform import retype_floats
 from fallline.ir.types import BATCH, DType
@@ -223,8 +223,7 @@ def _values(
     total = float(len(rows) if rows.weight is None else exact.tree_sum(rows.weight))
     program = StepProgram(net, rows, loss, training=training, backward=False, dtype=net.dtype)
     given = program.inputs(rows, values_of(net), total, 0, 0)
-    # Drawn with a few digits, and once: not worth a program of its own.
-    return make_program(graph, {BATCH.name: len(rows)}, engine=REFERENCE)(given), leaves
+    return make_program(graph, {BATCH.name: len(rows)})(given), leaves
 
 
 def _layer(group: _Group, module: str, values: dict[str, Array], until: Node | None) -> LayerFlow:
