@@ -5,7 +5,6 @@ onnxruntime, which knows nothing of Fallline, predicts all of its rows from the 
 """
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 import fallline as fl
 from benchmarks.table_sets import CASES, DATA, Case, read
+from fallline.data.by_blocks import blocks
 from fallline.data.table import Table
 from fallline.data.targets import drop_missing_targets
 from fallline.export import onnx_inputs
@@ -69,7 +69,8 @@ def compared(model: TableModel, table: Table) -> dict[str, float]:
         fl.export_onnx(model, path, table)
         session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
         names = [port.name for port in session.get_outputs()]
-        for rows in blocks(table):
+        for part in blocks(len(table), BLOCK):
+            rows = table.select(np.arange(part.start, part.stop))
             theirs = dict(zip(names, session.run(names, onnx_inputs(model, rows)), strict=True))
             ours = model.predict(rows)
             if "prediction" in theirs:
@@ -85,12 +86,6 @@ def compared(model: TableModel, table: Table) -> dict[str, float]:
             found["labels"] += int(np.count_nonzero((theirs["label"] != ours) & ~tied))
             found["ties"] += int(np.count_nonzero(tied))
     return found
-
-
-def blocks(table: Table) -> Iterator[Table]:
-    """All rows, some thousand at a time."""
-    for begin in range(0, len(table), BLOCK):
-        yield table.select(np.arange(begin, min(begin + BLOCK, len(table))))
 
 
 def line(case: Case, table: Table, model: TableModel, found: dict[str, float]) -> str:

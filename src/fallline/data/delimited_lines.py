@@ -125,7 +125,7 @@ class Lines:
             elif kinds[k] == WHOLE:
                 wanted.append(f"{exact(cell)} AS c{k}")
             else:
-                wanted += worker.wanted(k, words[k], cell if source.spaces or not plain else f"c{k}", cell)
+                wanted += worker.wanted(k, words[k], source.cell(k, plain), cell)
         numbers = {k for k in range(len(kinds)) if plain and kinds[k] == NUMBER}
         try:
             asked = f"SELECT {', '.join(wanted)} FROM {source.reader(numbers, marks)}"

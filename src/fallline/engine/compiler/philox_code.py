@@ -18,8 +18,8 @@ def philox_word(e: LlvmEmitter, row: Value, element: Value, step: Value, key: Se
 
     Element 64·g + 16·w + lane is word w of the counter (16·g + lane, row, step mod 2³², step ÷ 2³²).
 
-    It is a function that all kernels of a program call: written out in each of them, the rounds would be half of what
-    LLVM has to compile.
+    It is a function that all kernels of a program call: written out in each of them, the rounds would be nearly half of
+    what LLVM has to compile.
     """
     name, text = _word_function(row.lanes, element.lanes)
     e.code.declarations.add(text)
