@@ -32,6 +32,7 @@ def run() -> str:
 def _passed(*chosen: str) -> str:
     """pytest's summary of some tests, all of which must pass."""
     command = [sys.executable, "-m", "pytest", "-q", *chosen, "-p", "no:cacheprovider"]
+    command += ["-o", "faulthandler_exit_on_timeout=false"]  # so many examples take long without hanging
     environment = {**os.environ, "FALLLINE_SOAK_FACTOR": str(FACTOR)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if done.returncode:
