@@ -312,25 +312,6 @@ def mask_of_first(live: int, lanes: int) -> str:
     return f"<{lanes} x i1> <{', '.join(f'i1 {int(lane < live)}' for lane in range(lanes))}>"
 
 
-def transpose_block(code: Code, rows: list[Value]) -> list[Value]:
-    """Sixteen vectors → the sixteen of the transposed block, by butterflies of two-input shuffles."""
-    distance = LANES // 2
-    while distance:
-        following = list(rows)
-        for i in range(LANES):
-            if i & distance:
-                continue
-            a, b = rows[i], rows[i | distance]
-            if a == b and not a.text.startswith("%"):  # one constant in all lanes
-                continue
-            low = [j if not j & distance else (j ^ distance) + LANES for j in range(LANES)]
-            high = [(j | distance) if not j & distance else j + LANES for j in range(LANES)]
-            following[i], following[i | distance] = code.shuffle(a, b, low), code.shuffle(a, b, high)
-        rows = following
-        distance //= 2
-    return rows
-
-
 def _suffix(dtype: DType) -> str:
     return {"float": "f32", "double": "f64"}.get(IR_TYPES[dtype], IR_TYPES[dtype])
 

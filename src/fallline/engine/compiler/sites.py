@@ -8,11 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from fallline.engine.compiler.code import BYTES, Code, Value, i64, transpose_block
+from fallline.engine.compiler.code import BYTES, Code, Value, i64, ir_type
 from fallline.engine.compiler.index import COLUMN, ZERO, Index
 from fallline.engine.compiler.llvm_emitter import LlvmEmitter
+from fallline.engine.compiler.turn import Block, emit_turn
 from fallline.ir.kernel import LANES
 from fallline.ir.types import DType
+
+_VECTOR = LANES * BYTES[DType.FLOAT32]
+"""Bytes of sixteen elements."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,7 @@ class AcrossRows(Site):
         super().__init__(code, row_shape, row)
         self.live = live
         self._blocks: dict[object, list[Value]] = {}
+        self._turned: dict[object, str] = {}
 
     def _row_number(self) -> Value:
         return self.emitter.add(lane_numbers(), self.row)
@@ -217,7 +222,8 @@ class AcrossRows(Site):
         return code.gather(code.addresses(access.pointer, code.splat(offsets)), access.dtype, self.live)
 
     def _from_block(self, access: Access, stride: int) -> Value | None:
-        """A column of sixteen rows that are read whole and transposed in registers, once for all columns."""
+        """A column of sixteen rows that are read whole and transposed, once for all columns."""
+        code = self.code
         columns, rest = divmod(stride, 4)
         place = access.constant // 4 % columns if columns else 0
         if rest or access.constant % 4:
@@ -233,16 +239,16 @@ class AcrossRows(Site):
         inside = place % LANES
         start = access.constant - 4 * inside
         key = (access.pointer, start, stride)
-        if key not in self._blocks:
-            self._blocks[key] = self._transposed(access.pointer, start, stride)
-        return self._blocks[key][inside]
+        if key not in self._turned:
+            self._turned[key] = self._columns_of(access.pointer, start, stride)
+        return code.load(code.at(self._turned[key], i64(_VECTOR * inside)), DType.FLOAT32, LANES, align=_VECTOR)
 
-    def _transposed(self, pointer: str, start: int, stride: int) -> list[Value]:
-        code = self.code
+    def _columns_of(self, pointer: str, start: int, stride: int) -> str:
+        """Where the sixteen columns of these rows lie now, as vectors."""
+        code, columns = self.code, _block(self.code)
         first = code.at(pointer, code.add(code.times(self.row, stride), i64(start)))
-        rows = [code.load(code.at(first, i64(stride * k)), DType.FLOAT32, LANES) for k in range(self.live)]
-        zero = code.splat(self.emitter.constant(0.0, DType.FLOAT32))
-        return transpose_block(code, rows + [zero] * (LANES - self.live))
+        emit_turn(code, Block(DType.FLOAT32, rows=self.live), first, stride, columns, _VECTOR)
+        return columns
 
     def _deinterleaved(self, pointer: str, start: int, columns: int) -> list[Value]:
         code = self.code
@@ -281,12 +287,11 @@ class AcrossRows(Site):
                 code.scatter(value, code.addresses(access.pointer, code.splat(offsets)), self.live)
 
     def _store_transposed(self, values: list[Value], access: Access, stride: int) -> None:
-        code = self.code
-        zero = code.splat(self.emitter.constant(0.0, DType.FLOAT32))
-        rows = transpose_block(code, values + [zero] * (LANES - len(values)))
+        code, columns = self.code, _block(self.code)
+        for k, value in enumerate(values):
+            code.store(value, code.at(columns, i64(_VECTOR * k)), align=_VECTOR)
         first = code.at(access.pointer, code.add(code.times(self.row, stride), i64(access.constant)))
-        for k in range(self.live):
-            code.store(rows[k], code.at(first, i64(stride * k)))
+        emit_turn(code, Block(DType.FLOAT32, len(values), self.live), columns, _VECTOR, first, stride)
 
     def _store_interleaved(self, values: list[Value], access: Access) -> None:
         code, columns = self.code, len(values)
@@ -295,6 +300,12 @@ class AcrossRows(Site):
             live = max(0, min(LANES, self.live * columns - k * LANES))
             if live:
                 code.store(vector, code.at(first, i64(4 * LANES * k)), live)
+
+
+def _block(code: Code) -> str:
+    """Memory for sixteen vectors, as long as the function runs."""
+    with code.hoisted():
+        return code.pointer(f"alloca [{LANES} x {ir_type(DType.FLOAT32, LANES)}], align {_VECTOR}")
 
 
 def lane_numbers() -> Value:

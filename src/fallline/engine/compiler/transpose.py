@@ -1,7 +1,8 @@
-"""Copying the transpose of a matrix, by blocks of 16×16 elements that are turned in registers."""
+"""Copying the transpose of a matrix, by blocks of 16×16 elements."""
 
-from fallline.engine.compiler.code import BYTES, Code, Value, i64, transpose_block
+from fallline.engine.compiler.code import BYTES, Code, Value, i64
 from fallline.engine.compiler.product import Matrix
+from fallline.engine.compiler.turn import Block, emit_turn
 from fallline.ir.kernel import LANES
 from fallline.ir.types import DType
 
@@ -32,6 +33,13 @@ def emit_transpose(
         last: behind the last unit.
     """
     size = BYTES[dtype]
+    block = Block(
+        dtype,
+        min(rows, LANES),
+        min(columns, LANES),
+        LANES if source.padded else min(columns, LANES),
+        LANES if target.padded else min(rows, LANES),
+    )
     with code.loop(first, last) as across:
         column = _start(code, across.index, columns)
         top, left = code.times(column, size), code.times(column, target.row_bytes)
@@ -39,7 +47,7 @@ def emit_transpose(
             row = _start(code, down.index, rows)
             begin = code.at(source.pointer, code.add(top, code.times(row, source.row_bytes)))
             end = code.at(target.pointer, code.add(left, code.times(row, size)))
-            _turn(code, source, target, begin, end, min(rows, LANES), min(columns, LANES), dtype)
+            emit_turn(code, block, begin, source.row_bytes, end, target.row_bytes)
 
 
 def _start(code: Code, block: Value, length: int) -> Value:
@@ -50,15 +58,3 @@ def _start(code: Code, block: Value, length: int) -> Value:
     if length % LANES == 0:
         return start
     return code.call("llvm.smin.i64", [str(start), f"i64 {length - LANES}"], DType.INT64)
-
-
-def _turn(
-    code: Code, source: Matrix, target: Matrix, begin: str, end: str, rows: int, columns: int, dtype: DType
-) -> None:
-    """One block of at most 16×16 elements; rows and columns are the source's."""
-    block = [Value("zeroinitializer", dtype, LANES)] * LANES
-    for row in range(rows):
-        place = code.at(begin, i64(row * source.row_bytes))
-        block[row] = code.load(place, dtype, LANES, LANES if source.padded else columns)
-    for column, vector in enumerate(transpose_block(code, block)[:columns]):
-        code.store(vector, code.at(end, i64(column * target.row_bytes)), LANES if target.padded else rows)
