@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
+from functools import cached_property
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -95,7 +96,7 @@ def topological(outputs: Iterable[Node]) -> list[Node]:
 
 
 class Graph:
-    """Named inputs and named outputs, with all the nodes between them.
+    """Named inputs and named outputs, with all the nodes between them. Never changed.
 
     Attributes:
         inputs: leaf nodes by name: data, parameters, buffers, run-time scalars.
@@ -108,7 +109,11 @@ class Graph:
 
     def nodes(self) -> list[Node]:
         """All nodes in an order in which they can be computed."""
-        return topological(self.outputs.values())
+        return list(self._order)
+
+    @cached_property
+    def _order(self) -> tuple[Node, ...]:
+        return tuple(topological(self.outputs.values()))
 
     def __str__(self) -> str:
         """One line a node: name, type, op, inputs; nodes that backpropagation added say so."""

@@ -5,6 +5,7 @@ element of a view is an element of what it views, at other indices. `push` finds
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from fallline.ir.graph import Node
 from fallline.ir.types import Shape
@@ -31,6 +32,7 @@ def row_index(axis: int) -> Index:
     return Index(f"r{axis}")
 
 
+@lru_cache(maxsize=4096)
 def own_indices(shape: Shape, row_axes: int, column: Index | None = None) -> Indices:
     """An element of a tensor of this shape, whose first axes are rows and of whose others one is more than 1 long."""
     column = Index(COLUMN) if column is None else column

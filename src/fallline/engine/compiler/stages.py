@@ -20,12 +20,12 @@ def assign_stages(grouping: Grouping, updates: Mapping[int, Node]) -> dict[int, 
     owner, groups = grouping.owner, grouping.groups
     after: dict[int, set[int]] = {}  # group → groups that must have ended before it
     in_place: dict[int, Node] = {}
+    read = {group.number: {id(base) for base in reads(grouping, group)} for group in groups}
     for key, leaf in updates.items():
         writer = owner.get(key)
         if writer is None or key in grouping.stored_views or id(leaf) in grouping.inlined:
             continue
-        readers = [group for group in groups if any(base is leaf for base in reads(grouping, group))]
-        others = [group for group in readers if group is not writer]
+        others = [group for group in groups if id(leaf) in read[group.number] and group is not writer]
         if (
             leaf in in_place.values()
             or not _same_place(grouping, writer, leaf)
