@@ -1,12 +1,15 @@
 """`fallline train` on few rows: two trainings, in a folder and in one within it; neither is lost."""
 
 import json
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from fallline.tables import selection
 
 
 @pytest.fixture
@@ -94,3 +97,42 @@ def test_all_rows_need_a_share_for_validation(cli: Callable[..., Any], shop: Pat
     answer = cli("train", str(shop), "--target", "kind", "--refit", "--validation", "same.csv")
     assert answer.code == 2
     assert "follows one with a share of them set aside for validation" in answer.err
+
+
+@pytest.fixture
+def noisy(cli: Callable[..., Any], table: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """A run on a line under noise, for which the plain recipe is found to be the better one."""
+    monkeypatch.setattr(selection, "ENOUGH_ROWS", 100)
+    chance = random.Random(0)
+    rows = [[x := round(chance.uniform(0, 6), 3), round(x + chance.gauss(0, 4), 3)] for _ in range(240)]
+    words = (str(table("line.csv", ["x", "y"], rows)), "--target", "y")
+    answer = cli("train", *words, "--out", "whole")
+    assert answer.code == 0
+    assert "numbers as they are was better than" in " ".join(answer.out.split())
+    return words
+
+
+def test_the_recipe_that_was_found_is_told_and_can_be_given(
+    cli: Callable[..., Any], noisy: tuple[str, ...], told: Callable[..., Any], bits: Callable[..., Any]
+) -> None:
+    found, options = told("whole")["selection"], told("whole")["options"]
+    assert (found["recipe"], options["recipe"]) == ("plain", "plain")
+    assert found["losses"]["plain"] < found["losses"]["usual"]
+    assert cli("verify", "whole").code == 0
+    assert "was better than the usual one" in Path("whole/report.html").read_text(encoding="utf-8")
+    assert cli("train", *noisy, "--recipe", "plain", "--out", "given").code == 0
+    assert bits("given") == bits("whole")
+
+
+def test_a_training_with_the_recipe_that_was_found_goes_on(
+    cli: Callable[..., Any],
+    noisy: tuple[str, ...],
+    interrupted: Callable[..., Any],
+    bits: Callable[..., Any],
+    told: Callable[..., Any],
+) -> None:
+    interrupted(2, *noisy, "--out", "part", second=True)
+    assert cli("train", "--resume", "part", "--json").code == 0
+    assert bits("part") == bits("whole")
+    assert told("part")["selection"] == told("whole")["selection"]
+    assert "was better than the usual one" in Path("part/report.html").read_text(encoding="utf-8")

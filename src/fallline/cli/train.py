@@ -130,6 +130,10 @@ def _require_fitting(data: str | None, resume: str | None, branch: Path | None, 
     help="The scale on which numbers are learnt; scores and predictions keep the target's units.",
 )  # fmt: skip
 @click.option(
+    "--recipe", type=click.Choice(["auto", "usual", "plain"]), default="auto", show_default=True,
+    help="The network for a table: pieces of numbers in wide layers, or numbers as they are in narrow ones.",
+)  # fmt: skip
+@click.option(
     "--mapped/--in-memory",
     default=None,
     help="Whether the columns of CSV and Parquet files are kept in files of the run; by default of very large ones.",

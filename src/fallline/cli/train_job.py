@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import time
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import replace
@@ -54,7 +55,9 @@ STOPPED = {
 }
 
 RUNS = "runs"
-USUAL = (("task", "auto"), ("validation", 0.2), ("target_scale", "auto"), ("seed", 0), ("shards", 1))
+USUAL = (
+    ("task", "auto"), ("validation", 0.2), ("target_scale", "auto"), ("recipe", "auto"), ("seed", 0), ("shards", 1),
+)  # fmt: skip
 
 
 class TrainJob:
@@ -177,7 +180,8 @@ class TrainJob:
 
     def _on_all_rows(self, first: TableRun, options: TableOptions) -> TableRun:
         """The second training, in the run's own folder."""
-        prepared, options = on_all_rows(first, options)
+        started = time.perf_counter()
+        prepared, options = on_all_rows(first, options, self._view())
         if prepared.selection is not None:
             show.print_listing(self.console, [("rows", prepared.selection.told())])
         self.place = self.folder
@@ -186,7 +190,7 @@ class TrainJob:
         result = train_table(
             prepared, options, folder=self.folder, about=about, progress=self._view(), callbacks=self._watchers()
         )
-        return replace(result, seconds=first.seconds + result.seconds)
+        return replace(result, seconds=first.seconds + time.perf_counter() - started)
 
     def _watchers(self) -> tuple[Callback, ...]:
         """Who looks at a training for the lab."""
@@ -265,6 +269,7 @@ class TrainJob:
             given["lr"] = prepared.recipe.learning_rate
         if found is not None:
             given |= {"validation": None, "epochs": found.epochs, "patience": None, "refit": False}
+            given |= {"recipe": found.recipe} if found.losses else {}
         return {
             "data": self.data,
             "target": prepared.target,

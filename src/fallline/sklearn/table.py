@@ -43,6 +43,8 @@ class TableClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
         epochs: passes over the rows.
         patience: stop after so many epochs without a lower validation loss.
         time_column: the column by which the latest rows are the validation rows; by default they are random ones.
+        recipe: "usual" (numbers in pieces, wide layers), "plain" (numbers as they are, narrow layers), or "auto": on 2,000
+            to 10,000 rows both are tried, and the better one is taken.
         class_weight: {label: weight}, or "balanced": rows of all classes together weigh alike.
         random_state: a whole number, 0 by default; the same number gives the same bits. A `RandomState` gives one.
         threads: how many compute; never changes the result.
@@ -55,7 +57,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
         run_: the `Run` of the training; it is not part of a pickle.
         history_: its history, one number for each epoch.
         n_iter_: how many epochs were trained.
-        selection_: of few rows, what a first training found for the one on all: its `epochs`, `history`; or None.
+        selection_: of few rows, what was found for the training on all: `epochs`, `recipe`, `history`; or None.
         validation_scores_: accuracy, log_loss and roc_auc on the validation rows; empty without such.
         columns_: what each column is, and why one is left out.
         notices_: what was decided or noticed, in sentences.
@@ -78,6 +80,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
         epochs: int | None = None,
         patience: int | None = None,
         time_column: str | None = None,
+        recipe: str = "auto",
         class_weight: Any = None,
         random_state: Any = None,
         threads: int | None = None,
@@ -96,6 +99,7 @@ class TableClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
             epochs=epochs,
             patience=patience,
             time_column=time_column,
+            recipe=recipe,
             random_state=random_state,
             threads=threads,
             verbose=verbose,
@@ -187,6 +191,7 @@ class TableRegressor(RegressorMixin, TableEstimator):  # type: ignore[misc]
         epochs: int | None = None,
         patience: int | None = None,
         time_column: str | None = None,
+        recipe: str = "auto",
         target_scale: str = "auto",
         random_state: Any = None,
         threads: int | None = None,
@@ -205,6 +210,7 @@ class TableRegressor(RegressorMixin, TableEstimator):  # type: ignore[misc]
             epochs=epochs,
             patience=patience,
             time_column=time_column,
+            recipe=recipe,
             random_state=random_state,
             threads=threads,
             verbose=verbose,

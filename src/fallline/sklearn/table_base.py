@@ -49,6 +49,7 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         epochs: int | None = None,
         patience: int | None = None,
         time_column: str | None = None,
+        recipe: str = "auto",
         random_state: Any = None,
         threads: int | None = None,
         verbose: bool = False,
@@ -65,6 +66,7 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         self.epochs = epochs
         self.patience = patience
         self.time_column = time_column
+        self.recipe = recipe
         self.random_state = random_state
         self.threads = threads
         self.verbose = verbose
@@ -146,6 +148,7 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             patience=self.patience,
             weight_column=weight,
             time_column=self.time_column,
+            recipe=self.recipe,
             seed=_seed(self.random_state),
             threads=self.threads,
         )

@@ -25,7 +25,7 @@ NAMES = {"lr": "learning_rate", "batch": "batch_size"}
 """Options of the command line that `TableOptions` calls otherwise."""
 PLAIN = (
     "task", "hidden", "activation", "dropout", "optimizer", "lr", "schedule", "batch", "epochs", "patience",
-    "class_weight", "weight_column", "time_column", "target_scale", "refit", "seed", "threads", "shards",
+    "class_weight", "weight_column", "time_column", "target_scale", "recipe", "refit", "seed", "threads", "shards",
 )  # fmt: skip
 MORE_DATA = ("validation", "test_file")
 FILES = (*MORE_DATA, "init_model")
@@ -83,7 +83,7 @@ def given_of_run(stored: StoredRun) -> tuple[str, dict[str, Any]]:
             "are; in Python, fl.resume and fl.replay take x and y"
         )
     try:
-        options = {"refit": False, "image_size": None, "mapped": None, **options}  # runs of before
+        options = {"refit": False, "image_size": None, "mapped": None, "recipe": "auto", **options}  # runs of before
         found = {name: _found_all(stored, name, known) for name, known in files.items()}
         missing = [name for name in STORED if name not in options]
         if missing:

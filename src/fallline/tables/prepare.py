@@ -27,7 +27,7 @@ from fallline.tables.model import TableModel
 from fallline.tables.network import NetworkPlan, require_memory
 from fallline.tables.parts import HELD_OUT, about_time, chosen_split, split_table
 from fallline.tables.rate_trial import RateTrial
-from fallline.tables.recipe import Recipe, default_recipe, network_plan
+from fallline.tables.recipe import PLAIN, USUAL, Recipe, default_recipe, network_plan, plain_recipe
 from fallline.tables.target_scale import fit_number_target
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 TASKS = ("auto", "classification", "regression")
+RECIPES = ("auto", USUAL, PLAIN)
 LEAST_PATIENCE = 10
 
 
@@ -64,6 +65,7 @@ class TableOptions:
     weight_column: str | None = None
     time_column: str | None = None
     target_scale: str = "auto"
+    recipe: str = "auto"
     refit: bool | None = None
     init: TableModel | None = None
     seed: int = 0
@@ -175,7 +177,11 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     if not shape:
         notices += about_rows(training, infos, codec, matrices["training"][1], options.class_weight is not None)
     held_out = len(parts["validation"]) if isinstance(options.validation, int | float) else 0
+    if options.recipe not in RECIPES or (shape and options.recipe != "auto"):
+        of = "there is one recipe for images, auto" if shape else f"the recipe must be one of {', '.join(RECIPES)}"
+        raise ArgumentError(f"{of}; found {options.recipe!r}")
     usual = image_recipe(len(training)) if shape else default_recipe(len(training), held_out)
+    usual = plain_recipe(usual) if options.recipe == PLAIN else usual
     recipe = _recipe(usual, len(training), options, notices)
     outputs = len(codec.classes) if isinstance(codec, ClassTarget) else 1
     x = matrices["training"][0]

@@ -3,7 +3,7 @@
 Each choice stands here, with its reason; `docs/results/tables.md` shows what the whole of them reaches.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from fallline.tables.network import NetworkPlan
 TEXT_FEATURES = 8
 """Features of a text: the bag of its n-grams."""
 Array = NDArray[Any]
+USUAL, PLAIN = "usual", "plain"
 NARROWEST = 1e-3
 """Standard deviations that a piece of a number must span: narrower ones would be steep enough to lose digits."""
 
@@ -80,6 +81,14 @@ def default_recipe(rows: int, held_out: int = 0) -> Recipe:
         batch_size=batch_size,
         epochs=min(most, max(few, steps // max(1, -(-rows // batch_size)))),
     )
+
+
+def plain_recipe(usual: Recipe) -> Recipe:
+    """A narrow network on the numbers as they are.
+
+    Pieces let a network follow every bend of a number; where the rows are noisy, it follows the noise, too.
+    """
+    return replace(usual, hidden=(96, 96), dropout=0.15, pieces=0, learning_rate=4e-3, weight_decay=0.1)
 
 
 def embedding_width(categories: int) -> int:
