@@ -43,8 +43,8 @@ class TableClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
         epochs: passes over the rows.
         patience: stop after so many epochs without a lower validation loss.
         time_column: the column by which the latest rows are the validation rows; by default they are random ones.
-        recipe: "usual" (numbers in pieces, wide layers), "plain" (numbers as they are, narrow layers), or "auto": on 2,000
-            to 10,000 rows both are tried, and the better one is taken.
+        recipe: "usual" (numbers in pieces, wide layers), "plain" (numbers as they are, narrow layers), or "auto": where
+            there are 2,000 to 10,000 rows both are tried, and the better one is taken.
         class_weight: {label: weight}, or "balanced": rows of all classes together weigh alike.
         random_state: a whole number, 0 by default; the same number gives the same bits. A `RandomState` gives one.
         threads: how many compute; never changes the result.
