@@ -193,6 +193,6 @@ def test_an_unknown_recipe_is_refused(garden: Table) -> None:
         prepare(garden, "fruit", replace(OPTIONS, recipe="good"))
 
 
-def test_what_was_found_is_json(few_are_enough: None) -> None:
+def test_what_was_found_is_json() -> None:
     found = Selection(3, {"training": 4, "validation": 2}, {"rmse": 1.0}, {"loss": [1.0], "seconds": [2.0]}, "plain")
     assert found.to_json()["history"] == {"loss": [1.0]}
