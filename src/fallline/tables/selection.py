@@ -6,7 +6,6 @@ Where the rows set aside are enough to tell, the plain recipe is tried, too, and
 """
 
 import math
-import signal
 import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -15,11 +14,10 @@ from fallline.errors import ArgumentError, FalllineError
 from fallline.tables.network import NetworkPlan
 from fallline.tables.prepare import Prepared, TableOptions, prepare
 from fallline.tables.recipe import PLAIN, USUAL, network_plan, plain_recipe
-from fallline.tables.train import TableRun, train_table, unlogged
+from fallline.tables.train import TableRun, require_uninterrupted, train_table, unlogged
 from fallline.training.progress import ProgressView
 from fallline.training.run_folder import SELECTION
 from fallline.training.run_reader import StoredRun
-from fallline.training.signals import Interrupted
 
 FEW_ROWS = 10_000
 """With fewer rows to learn from, two trainings are worth their time."""
@@ -182,8 +180,7 @@ def _with_the_plain_recipe(prepared: Prepared, options: TableOptions, progress: 
     plan = network_plan(prepared.encoder, prepared.plan.outputs, recipe, prepared.matrices["training"][0])
     with unlogged():
         trial = train_table(replace(prepared, recipe=recipe, plan=plan), options, progress=progress)
-    if trial.run.stopped == "interrupted":
-        raise Interrupted(trial.run.signal or signal.SIGINT)
+    require_uninterrupted(trial.run)
     return trial
 
 

@@ -156,13 +156,18 @@ def settle_rate(prepared: Prepared, options: TableOptions) -> None:
                 threads=options.threads,
                 progress=False,
             )
-        if run.stopped == "interrupted":
-            raise Interrupted(run.signal or signal.SIGINT)
+        require_uninterrupted(run)
         return min((loss for loss in run.history.get("validation_loss", []) if np.isfinite(loss)), default=np.inf)
 
     prepared.rate_trial = trial = search(loss_at, prepared.recipe.learning_rate, epochs)
     prepared.recipe = replace(prepared.recipe, learning_rate=trial.found)
     prepared.notices.append(trial.told())
+
+
+def require_uninterrupted(trial: Run) -> None:
+    """Raise what interrupted a trial: the training that it was made for ends with it."""
+    if trial.stopped == "interrupted":
+        raise Interrupted(trial.signal or signal.SIGINT)
 
 
 @contextmanager
