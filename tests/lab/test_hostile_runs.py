@@ -126,16 +126,16 @@ def test_links_are_not_followed(
     assert page(runs).api("runs") == (200, [])
     train(runs / "one", epochs=1)
     secret = tmp_path / "secret.jsonl"
-    secret.write_text('{"epoch": 1, "loss": 42}\n')
+    secret.write_text('{"epoch": 1, "loss": 42.5}\n')
     for name in ("history.jsonl", "observations.jsonl", "losses.f64"):
         (runs / "one" / name).unlink(missing_ok=True)
         (runs / "one" / name).symlink_to(secret)
     listed, history, observations = every_answer(page(runs))
-    assert "42" not in json.dumps([history, observations, listed[0]["last"]])
+    assert "42.5" not in json.dumps([history, observations, listed[0]["last"]])
     assert (history["step"], history["epochs"], observations) == (0, [], [])
     (runs / "one" / "run.json").unlink()
     (runs / "one" / "run.json").symlink_to(secret)
-    assert "42" not in json.dumps(page(runs).api("runs"))
+    assert "42.5" not in json.dumps(page(runs).api("runs"))
     # Who names a link means where it leads.
     assert page(runs / "link").api("runs")[1][0]["status"] == "finished"
 

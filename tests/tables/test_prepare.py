@@ -1,6 +1,7 @@
 """Decisions before training: which rows are for what, statistics of the training rows alone, and what is refused."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from fallline.data.sources import read_table
 from fallline.data.table import Table
 from fallline.errors import ArgumentError, DataError
 from fallline.tables.prepare import Prepared, TableOptions, prepare
-from fallline.tables.recipe import default_recipe
+from fallline.tables.recipe import LARGEST_RATE, default_recipe, plain_recipe
+from fallline.tables.train import train_table
 
 
 def rows(prepared: Prepared, part: str) -> set[tuple[Any, ...]]:
@@ -77,6 +79,31 @@ def test_the_recipe_is_the_default_but_for_what_was_wished(garden: Table) -> Non
     assert (recipe.hidden, recipe.learning_rate) == ((7,), 0.5)
     assert (recipe.activation, recipe.epochs, recipe.schedule) == (usual.activation, usual.epochs, usual.schedule)
     assert recipe.batch_size == min(102, int(usual.batch_size))
+
+
+@pytest.mark.parametrize(("share", "times"), [(1.0, 1.0), (2.0, 1.0), (0.5, 2.0), (0.02, 4.0)])
+def test_fewer_epochs_have_larger_steps_to_a_limit(garden: Table, share: float, times: float) -> None:
+    rows = read_table({name: [*values.tolist()] * 6 for name, values in garden.columns.items()})
+    usual = prepared_of(rows).recipe
+    assert usual.learning_rate == LARGEST_RATE / 4
+    recipe = prepared_of(rows, epochs=round(share * usual.epochs)).recipe
+    assert recipe == replace(usual, epochs=recipe.epochs, learning_rate=times * usual.learning_rate)
+    assert prepared_of(rows, epochs=1, learning_rate=1e-4).recipe.learning_rate == 1e-4
+    assert prepared_of(rows, epochs=1, optimizer="sgd").recipe.learning_rate == 0.05
+
+
+@pytest.mark.parametrize(("rows", "classes"), [(60, LARGEST_RATE), (150, 2e-3), (600, 1e-3), (1900, 1e-3)])
+def test_narrow_networks_have_small_steps_for_classes_where_there_are_enough(rows: int, classes: float) -> None:
+    assert default_recipe(rows).learning_rate == pytest.approx(classes, rel=0.2)
+    assert default_recipe(rows, task="regression").learning_rate == LARGEST_RATE
+    plain = plain_recipe(default_recipe(rows), rows, "classification")
+    assert plain == replace(default_recipe(rows), pieces=0)
+
+
+def test_a_network_that_was_trained_before_needs_no_larger_steps(garden: Table) -> None:
+    prepared = prepared_of(garden, epochs=1)
+    model = train_table(prepared, TableOptions(epochs=1), progress=False).model
+    assert prepared_of(garden, init=model, epochs=1).recipe.learning_rate == prepared_of(garden).recipe.learning_rate
 
 
 def test_another_rule_has_its_own_usual_rate(garden: Table) -> None:

@@ -161,7 +161,7 @@ def test_one_recipe_is_tried_on_few_rows_and_on_columns_without_pieces(few_are_e
 
 
 def test_a_recipe_that_diverges_is_not_taken(few_are_enough: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selection, "plain_recipe", lambda usual: replace(plain_recipe(usual), learning_rate=1e30))
+    monkeypatch.setattr(selection, "plain_recipe", lambda *of: replace(plain_recipe(*of), learning_rate=1e30))
     options = TableOptions(epochs=2, refit=True)
     found = train_well(prepare(two_columns(bent=False), "y", options), options).prepared.selection
     assert found is not None

@@ -265,7 +265,7 @@ class TrainJob:
     def _about(self, prepared: Prepared) -> dict[str, Any]:
         """What run.json and the model file say of where they come from; a learning rate that was found is a number."""
         given, found = dict(self.given), prepared.selection
-        if prepared.rate_trial:
+        if prepared.rate_trial or found is not None:
             given["lr"] = prepared.recipe.learning_rate
         if found is not None:
             given |= {"validation": None, "epochs": found.epochs, "patience": None, "refit": False}

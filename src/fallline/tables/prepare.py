@@ -27,7 +27,7 @@ from fallline.tables.model import TableModel
 from fallline.tables.network import NetworkPlan, require_memory
 from fallline.tables.parts import HELD_OUT, about_time, chosen_split, split_table
 from fallline.tables.rate_trial import RateTrial
-from fallline.tables.recipe import PLAIN, USUAL, Recipe, default_recipe, network_plan, plain_recipe
+from fallline.tables.recipe import PLAIN, USUAL, Recipe, default_recipe, in_epochs, network_plan, plain_recipe
 from fallline.tables.target_scale import fit_number_target
 
 if TYPE_CHECKING:
@@ -177,11 +177,7 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     if not shape:
         notices += about_rows(training, infos, codec, matrices["training"][1], options.class_weight is not None)
     held_out = len(parts["validation"]) if isinstance(options.validation, int | float) else 0
-    if options.recipe not in RECIPES or (shape and options.recipe != "auto"):
-        of = "there is one recipe for images, auto" if shape else f"the recipe must be one of {', '.join(RECIPES)}"
-        raise ArgumentError(f"{of}; found {options.recipe!r}")
-    usual = image_recipe(len(training)) if shape else default_recipe(len(training), held_out)
-    usual = plain_recipe(usual) if options.recipe == PLAIN else usual
+    usual = _usual_recipe(len(training), held_out, task, bool(shape), options)
     recipe = _recipe(usual, len(training), options, notices)
     outputs = len(codec.classes) if isinstance(codec, ClassTarget) else 1
     x = matrices["training"][0]
@@ -262,6 +258,19 @@ def _encoder(training: Table, infos: list[ColumnInfo], options: TableOptions, no
     encoder = TableEncoder.fit(training, infos)
     notices += [notice for notice in encoder.notices if notice not in notices]
     return encoder
+
+
+def _usual_recipe(rows: int, held_out: int, task: str, images: bool, options: TableOptions) -> Recipe:
+    """The recipe for so many training rows, which the user's wishes change."""
+    if options.recipe not in RECIPES or (images and options.recipe != "auto"):
+        of = "there is one recipe for images, auto" if images else f"the recipe must be one of {', '.join(RECIPES)}"
+        raise ArgumentError(f"{of}; found {options.recipe!r}")
+    if images:
+        return image_recipe(rows)
+    usual = default_recipe(rows, held_out, task)
+    if options.epochs is not None and options.init is None:  # what was trained before needs no larger steps
+        usual = in_epochs(usual, options.epochs)
+    return plain_recipe(usual, rows, task) if options.recipe == PLAIN else usual
 
 
 def _recipe(recipe: Recipe, rows: int, options: TableOptions, notices: list[str]) -> Recipe:

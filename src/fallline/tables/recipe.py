@@ -17,6 +17,10 @@ TEXT_FEATURES = 8
 """Features of a text: the bag of its n-grams."""
 Array = NDArray[Any]
 USUAL, PLAIN = "usual", "plain"
+LARGEST_RATE = 4e-3
+"""To which the learning rate rises where few epochs are asked for."""
+LEAST_STEPS = 1_500
+"""Of gradient descent, for a narrow network on a small table."""
 NARROWEST = 1e-3
 """Standard deviations that a piece of a number must span: narrower ones would be steep enough to lose digits."""
 
@@ -45,7 +49,7 @@ class Recipe:
     beta2: float = 0.999
 
 
-def default_recipe(rows: int, held_out: int = 0) -> Recipe:
+def default_recipe(rows: int, held_out: int = 0, task: str = "classification") -> Recipe:
     """The recipe for so many training rows, and so many more of the same table set aside for validation.
 
     - Sixteen networks that share most weights, each trained by its own loss (TabM, arXiv:2410.24210), on numbers in
@@ -57,16 +61,19 @@ def default_recipe(rows: int, held_out: int = 0) -> Recipe:
       the validation loss to turn; the best epoch is kept.
     """
     of_table = rows + held_out
+    batch_size = 64 if of_table < 10_000 else 256
+    steps_per_epoch = max(1, -(-rows // batch_size))
+    few, most, steps = (
+        (100, 300, LEAST_STEPS) if of_table < 2_000 else (30, 100, 4_000) if of_table < 10_000 else (10, 40, 6_000)
+    )
+    epochs = min(most, max(few, steps // steps_per_epoch))
     if of_table < 2_000:
-        hidden, dropout, pieces, rate, decay = (96, 96), 0.15, 16, 4e-3, 0.1
+        rate = _narrow_rate(epochs * steps_per_epoch, task)
+        hidden, dropout, pieces, decay = (96, 96), 0.15, 16, 0.1
     elif of_table < 10_000:
         hidden, dropout, pieces, rate, decay = (256, 256), 0.25, 32, 2e-3, 0.03
     else:
         hidden, dropout, pieces, rate, decay = (192, 192), 0.0, 128, 2e-3, 0.03
-    batch_size = 64 if of_table < 10_000 else 256
-    few, most, steps = (
-        (100, 300, 1_500) if of_table < 2_000 else (30, 100, 4_000) if of_table < 10_000 else (10, 40, 6_000)
-    )
     return Recipe(
         hidden=hidden,
         activation="relu",
@@ -79,16 +86,35 @@ def default_recipe(rows: int, held_out: int = 0) -> Recipe:
         weight_decay=decay,
         schedule="one_cycle",
         batch_size=batch_size,
-        epochs=min(most, max(few, steps // max(1, -(-rows // batch_size)))),
+        epochs=epochs,
     )
 
 
-def plain_recipe(usual: Recipe) -> Recipe:
-    """A narrow network on the numbers as they are.
+def in_epochs(recipe: Recipe, epochs: int) -> Recipe:
+    """The recipe in so many epochs; where they are fewer than its own, steps are larger, so that they lead as far."""
+    rate = recipe.learning_rate
+    if epochs < recipe.epochs:
+        rate = max(rate, min(LARGEST_RATE, rate * recipe.epochs / max(1, epochs)))
+    return replace(recipe, epochs=epochs, learning_rate=rate)
+
+
+def plain_recipe(usual: Recipe, rows: int, task: str) -> Recipe:
+    """A narrow network on the numbers as they are, for so many training rows.
 
     Pieces let a network follow every bend of a number; where the rows are noisy, it follows the noise, too.
     """
-    return replace(usual, hidden=(96, 96), dropout=0.15, pieces=0, learning_rate=4e-3, weight_decay=0.1)
+    steps_per_epoch = 1 if isinstance(usual.batch_size, str) else -(-rows // usual.batch_size)
+    rate = _narrow_rate(usual.epochs * steps_per_epoch, task)
+    return replace(usual, hidden=(96, 96), dropout=0.15, pieces=0, learning_rate=rate, weight_decay=0.1)
+
+
+def _narrow_rate(steps: int, task: str) -> float:
+    """The learning rate of a narrow network.
+
+    It is smaller for classes, of which cross-entropy soon makes a network too sure; but not where there are few steps.
+    """
+    rate = 1e-3 if task == "classification" else LARGEST_RATE
+    return min(LARGEST_RATE, rate * max(1.0, LEAST_STEPS / max(1, steps)))
 
 
 def embedding_width(categories: int) -> int:

@@ -152,7 +152,8 @@ def on_all_rows(
     before = first.prepared
     plain = _with_the_plain_recipe(before, options, progress) if _may_be_noisy(before, options) else None
     found = Selection.of(first, plain)
-    rate = before.recipe.learning_rate if before.rate_trial else options.learning_rate
+    chosen = plain if plain is not None and found.recipe == PLAIN else first
+    rate = chosen.prepared.recipe.learning_rate
     recipe = found.recipe if found.losses else options.recipe
     options = replace(
         options, validation=None, epochs=found.epochs, patience=None, learning_rate=rate, recipe=recipe, refit=False
@@ -176,7 +177,7 @@ def _may_be_noisy(prepared: Prepared, options: TableOptions) -> bool:
 
 def _with_the_plain_recipe(prepared: Prepared, options: TableOptions, progress: bool | ProgressView | None) -> TableRun:
     """The same training with that recipe, which leaves nothing behind but what it found."""
-    recipe = plain_recipe(prepared.recipe)
+    recipe = plain_recipe(prepared.recipe, len(prepared.parts["training"]), prepared.task)
     plan = network_plan(prepared.encoder, prepared.plan.outputs, recipe, prepared.matrices["training"][0])
     with unlogged():
         trial = train_table(replace(prepared, recipe=recipe, plan=plan), options, progress=progress)
