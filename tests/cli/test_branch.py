@@ -97,6 +97,9 @@ def test_a_branch_trains_all_epochs_that_it_is_given(
     answer = cli("train", "--resume", "old", "--branch", "new", "--step", "4", "--epochs", "7")
     assert told("new")["config"]["patience"] is None
     assert told("new")["epochs"] == 7
+    rate = told("old")["config"]["optimizer"]["lr"]  # not that of a run of 7 epochs
+    assert (told("new")["config"]["optimizer"]["lr"], told("new")["options"]["lr"]) == (rate, rate)
+    assert f"adamw, learning rate {rate:g} (one_cycle)" in answer.out
     assert "the weights of the epoch with the lowest validation loss are kept\n" in answer.out
 
 

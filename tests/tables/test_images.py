@@ -1,6 +1,7 @@
 """The network of images: bytes in, each image moved in training, shapes found or guessed."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import fallline as fl
 from fallline.data.encoders import TableEncoder
 from fallline.data.image_form import ImageForm
 from fallline.data.sources import read_table
-from fallline.errors import ModelFileError
+from fallline.errors import ArgumentError, ModelFileError
 from fallline.nn.losses import get
 from fallline.tables.image_recipe import image_recipe
 from fallline.tables.images import ImageNetwork, ImagePlan, Moved, plan_from_json
@@ -27,10 +28,10 @@ def images(rows: int = 60, shape: tuple[int, ...] = (8, 9)) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (rows, *shape), dtype=np.uint8)
 
 
-def prepared(array: np.ndarray) -> Any:
+def prepared(array: np.ndarray, options: TableOptions = OPTIONS) -> Any:
     table = read_table(array)
     table.columns["y"] = np.arange(len(array)) % 2
-    return prepare(table, "y", OPTIONS)
+    return prepare(table, "y", options)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +161,12 @@ def test_a_stored_model_predicts_and_trains_on(tmp_path: Any) -> None:
 def test_few_images_are_seen_more_often(rows: int, batch: int, epochs: int) -> None:
     recipe = image_recipe(rows)
     assert (recipe.batch_size, recipe.epochs) == (batch, epochs)
+
+
+def test_images_have_one_recipe_whose_rate_is_that_of_any_number_of_epochs() -> None:
+    assert prepared(images()).recipe.learning_rate == image_recipe(39).learning_rate
+    with pytest.raises(ArgumentError, match="there is one recipe for images, auto; found 'plain'"):
+        prepared(images(), replace(OPTIONS, recipe="plain"))
 
 
 def stored(saved: Any) -> Any:

@@ -92,6 +92,12 @@ def test_fewer_epochs_have_larger_steps_to_a_limit(garden: Table, share: float, 
     assert prepared_of(rows, epochs=1, optimizer="sgd").recipe.learning_rate == 0.05
 
 
+@pytest.mark.parametrize("epochs", [0, -1, 2.5, True, "3"])
+def test_epochs_are_a_whole_number(garden: Table, epochs: Any) -> None:
+    with pytest.raises(ArgumentError, match=rf"fit: epochs must be a whole number of at least 1, found {epochs!r}"):
+        prepared_of(garden, epochs=epochs)
+
+
 @pytest.mark.parametrize(("rows", "classes"), [(60, LARGEST_RATE), (150, 2e-3), (600, 1e-3), (1900, 1e-3)])
 def test_narrow_networks_have_small_steps_for_classes_where_there_are_enough(rows: int, classes: float) -> None:
     assert default_recipe(rows).learning_rate == pytest.approx(classes, rel=0.2)

@@ -263,9 +263,13 @@ class TrainJob:
         )
 
     def _about(self, prepared: Prepared) -> dict[str, Any]:
-        """What run.json and the model file say of where they come from; a learning rate that was found is a number."""
+        """What run.json and the model file say of where they come from.
+
+        The learning rate is the number that was trained with, whatever a branch changes later; a training that only
+        chooses the number of epochs has what was asked for, which decides what else is tried.
+        """
         given, found = dict(self.given), prepared.selection
-        if prepared.rate_trial or found is not None:
+        if prepared.rate_trial or self.place == self.folder:
             given["lr"] = prepared.recipe.learning_rate
         if found is not None:
             given |= {"validation": None, "epochs": found.epochs, "patience": None, "refit": False}

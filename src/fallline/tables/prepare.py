@@ -29,6 +29,7 @@ from fallline.tables.parts import HELD_OUT, about_time, chosen_split, split_tabl
 from fallline.tables.rate_trial import RateTrial
 from fallline.tables.recipe import PLAIN, USUAL, Recipe, default_recipe, in_epochs, network_plan, plain_recipe
 from fallline.tables.target_scale import fit_number_target
+from fallline.training.arguments import whole_number
 
 if TYPE_CHECKING:
     from fallline.tables.selection import Selection
@@ -269,7 +270,7 @@ def _usual_recipe(rows: int, held_out: int, task: str, images: bool, options: Ta
         return image_recipe(rows)
     usual = default_recipe(rows, held_out, task)
     if options.epochs is not None and options.init is None:  # what was trained before needs no larger steps
-        usual = in_epochs(usual, options.epochs)
+        usual = in_epochs(usual, whole_number("epochs", options.epochs, 1))
     return plain_recipe(usual, rows, task) if options.recipe == PLAIN else usual
 
 

@@ -94,7 +94,7 @@ def in_epochs(recipe: Recipe, epochs: int) -> Recipe:
     """The recipe in so many epochs; where they are fewer than its own, steps are larger, so that they lead as far."""
     rate = recipe.learning_rate
     if epochs < recipe.epochs:
-        rate = max(rate, min(LARGEST_RATE, rate * recipe.epochs / max(1, epochs)))
+        rate = max(rate, min(LARGEST_RATE, rate * recipe.epochs / epochs))
     return replace(recipe, epochs=epochs, learning_rate=rate)
 
 
