@@ -115,7 +115,7 @@ def test_the_estimators_train_on_all_rows_too(garden: Table) -> None:
 def test_of_two_recipes_the_one_with_the_lower_validation_loss_is_trained_with(
     bent: bool, better: str, few_are_enough: None
 ) -> None:
-    table, options = two_columns(bent), TableOptions()
+    table, options = two_columns(bent), TableOptions(epochs=60, refit=True)
     alone = {}
     for name in ("usual", "plain"):
         by_name = replace(options, recipe=name, refit=False)
