@@ -128,3 +128,9 @@ def test_a_model_goes_on_from_another(train: Callable[..., Any], shop: Path, mod
     assert gone_on.target.to_json() == start.target.to_json()
     assert train(shop, "kind", "--init", models["kind"], "--out", "on", "--quiet").code == 0
     assert not same(weights("on"), weights("still"))
+
+
+def test_the_rate_is_told_in_three_digits_and_kept_in_all(train: Callable[..., Any], shop: Path) -> None:
+    answer = train(shop, "kind", "--lr", "0.00100402", "--out", "run")
+    assert "adamw, learning rate 0.001 (one_cycle)" in " ".join(answer.out.split())
+    assert config("run")["options"]["lr"] == config("run")["config"]["optimizer"]["lr"] == 0.00100402

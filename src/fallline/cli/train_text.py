@@ -55,7 +55,7 @@ def network_lines(prepared: Prepared, planned: Plan | None, done: int = 0) -> Li
     """The network, its work and memory, how it is trained and how long that will take, after so many epochs."""
     recipe = prepared.recipe
     batch = "all rows" if recipe.batch_size == "all" else show.count(int(recipe.batch_size), "row")
-    rate = f"{recipe.optimizer}, learning rate {recipe.learning_rate:g} ({recipe.schedule})"
+    rate = f"{recipe.optimizer}, learning rate {recipe.learning_rate:.3g} ({recipe.schedule})"
     work = f"{prepared.plan.parameters:,} parameters"
     if planned is not None:
         work += f", {planned.multiply_adds_per_step:,} multiply-adds per step; memory: {planned.memory}"

@@ -36,11 +36,12 @@ def network_section(result: TableRun, planned: Plan | None) -> Section:
     run, recipe = result.run, result.prepared.recipe
     weights = result.model.network.parameters()
     batch = "all rows" if recipe.batch_size == "all" else count(int(recipe.batch_size), "row")
+    rate = f"learning rate {recipe.learning_rate:.3g}"
     pairs = [
         ("network", result.model.plan.describe()),
         ("parameters", f"{sum(value.size for value in weights.values()):,}"),
         ("loss", result.prepared.loss),
-        ("descent", f"{recipe.optimizer}, learning rate {recipe.learning_rate:g}, {recipe.schedule}, {batch} per step"),
+        ("descent", f"{recipe.optimizer}, {rate}, {recipe.schedule}, {batch} per step"),
         *_costs(result, planned),
         ("engine", run.engine),
     ]
