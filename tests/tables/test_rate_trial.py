@@ -54,6 +54,13 @@ def test_what_diverges_is_worst_and_a_tie_is_the_usual() -> None:
     assert hopeless.to_json()["validation_losses"] == [[r, None] for r in (0.00022, 0.00067, 0.002, 0.006, 0.018)]
 
 
+@given(st.floats(1e-6, 1.0), st.sampled_from([1.0, math.inf]), st.floats(-14, 1))
+def test_what_is_told_is_what_was_found(usual: float, times: float, valley: float) -> None:
+    trial = search(lambda rate: times * (1.0 + abs(math.log(rate) - valley)), usual, 2)
+    assert f"{trial.found:g} " in trial.told()
+    assert [float(f"{rate:g}") for rate in (trial.found, *trial.losses)] == [trial.found, *trial.losses]
+
+
 def test_a_trial_is_short() -> None:
     assert [trial_epochs(epochs) for epochs in (1, 2, 19, 20, 21, 300)] == [1, 2, 2, 2, 3, 30]
     assert trial_rows(100, 3).tolist() == list(range(100))

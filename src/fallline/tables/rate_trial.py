@@ -72,13 +72,13 @@ def search(loss_at: Callable[[float], float], usual: float, epochs: int) -> Rate
 
     Args:
         loss_at: rate → the lowest validation loss of a short training; what is not finite counts as the worst.
-        usual: the rate in the middle, which wins a tie, and is found where all diverge.
+        usual: the rate in the middle, which wins a tie, and is found where all diverge; rounded like the others.
         epochs: of each training, to be told.
     """
     losses: dict[float, float] = {}
 
     def rate_at(place: int) -> float:
-        return _rounded(usual * FACTOR**place) if place else usual
+        return _rounded(usual * FACTOR**place)
 
     def loss_of(place: int) -> float:
         rate = rate_at(place)
@@ -98,7 +98,7 @@ def search(loss_at: Callable[[float], float], usual: float, epochs: int) -> Rate
     best = best_of(places)
     tried = dict(sorted(losses.items()))
     if math.isinf(tried[rate_at(best)]):
-        return RateTrial(usual, None, epochs, tried)
+        return RateTrial(rate_at(0), None, epochs, tried)
     return RateTrial(rate_at(best - 1), rate_at(best), epochs, tried)
 
 
