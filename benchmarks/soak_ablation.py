@@ -69,7 +69,7 @@ def run() -> str:
     found: dict[str, dict[str, Scores]] = {}
     for case in cases:
         found[case.name] = {choice.name: scores(case, choice) for choice in CHOICES}
-        print(case.name, {name: of[case.metric] for name, of in found[case.name].items()}, flush=True)
+        print(case.name, {name: round(of[case.metric], 4) for name, of in found[case.name].items()}, flush=True)
     return page(cases, found)
 
 

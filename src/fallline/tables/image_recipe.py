@@ -8,7 +8,7 @@ from dataclasses import replace
 from math import prod
 
 from fallline.tables.images import ImagePlan
-from fallline.tables.recipe import Recipe, default_recipe
+from fallline.tables.recipe import Recipe, default_recipe, steps_per_epoch
 
 MOVES_IN_FILES = 2
 """By how many points an image that was read from a file is moved at most: see docs/decisions/0017-images.md."""
@@ -17,7 +17,6 @@ MOVES_IN_FILES = 2
 def image_recipe(rows: int) -> Recipe:
     """The recipe for so many training images."""
     batch_size = 32 if rows < 2_000 else 128
-    steps_per_epoch = max(1, -(-rows // batch_size))
     return replace(
         default_recipe(rows),
         hidden=(512, 512),
@@ -28,7 +27,7 @@ def image_recipe(rows: int) -> Recipe:
         weight_decay=0.02,
         schedule="one_cycle",
         batch_size=batch_size,
-        epochs=min(200, max(25, 4_000 // steps_per_epoch)),
+        epochs=min(200, max(25, 4_000 // steps_per_epoch(rows, batch_size))),
     )
 
 

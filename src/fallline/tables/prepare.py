@@ -178,8 +178,8 @@ def prepare(table: Table, target: str, options: TableOptions) -> Prepared:
     if not shape:
         notices += about_rows(training, infos, codec, matrices["training"][1], options.class_weight is not None)
     held_out = len(parts["validation"]) if isinstance(options.validation, int | float) else 0
-    usual = _usual_recipe(len(training), held_out, task, bool(shape), options)
-    recipe = _recipe(usual, len(training), options, notices)
+    chosen = _chosen_recipe(len(training), held_out, task, bool(shape), options)
+    recipe = _recipe(chosen, len(training), options, notices)
     outputs = len(codec.classes) if isinstance(codec, ClassTarget) else 1
     x = matrices["training"][0]
     in_files = encoder.images is not None
@@ -261,7 +261,7 @@ def _encoder(training: Table, infos: list[ColumnInfo], options: TableOptions, no
     return encoder
 
 
-def _usual_recipe(rows: int, held_out: int, task: str, images: bool, options: TableOptions) -> Recipe:
+def _chosen_recipe(rows: int, held_out: int, task: str, images: bool, options: TableOptions) -> Recipe:
     """The recipe for so many training rows, which the user's wishes change."""
     if options.recipe not in RECIPES or (images and options.recipe != "auto"):
         of = "there is one recipe for images, auto" if images else f"the recipe must be one of {', '.join(RECIPES)}"

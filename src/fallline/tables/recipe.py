@@ -17,6 +17,8 @@ TEXT_FEATURES = 8
 """Features of a text: the bag of its n-grams."""
 Array = NDArray[Any]
 USUAL, PLAIN = "usual", "plain"
+NARROW = (96, 96), 0.15, 0.1
+"""Hidden layers, dropout and weight decay of a narrow network: for few rows, and for noisy ones."""
 LARGEST_RATE = 4e-3
 """To which the learning rate rises where few epochs are asked for."""
 LEAST_STEPS = 1_500
@@ -62,14 +64,14 @@ def default_recipe(rows: int, held_out: int = 0, task: str = "classification") -
     """
     of_table = rows + held_out
     batch_size = 64 if of_table < 10_000 else 256
-    steps_per_epoch = max(1, -(-rows // batch_size))
+    steps_of_epoch = steps_per_epoch(rows, batch_size)
     few, most, steps = (
         (100, 300, LEAST_STEPS) if of_table < 2_000 else (30, 100, 4_000) if of_table < 10_000 else (10, 40, 6_000)
     )
-    epochs = min(most, max(few, steps // steps_per_epoch))
+    epochs = min(most, max(few, steps // steps_of_epoch))
     if of_table < 2_000:
-        rate = _narrow_rate(epochs * steps_per_epoch, task)
-        hidden, dropout, pieces, decay = (96, 96), 0.15, 16, 0.1
+        rate = _narrow_rate(epochs * steps_of_epoch, task)
+        (hidden, dropout, decay), pieces = NARROW, 16
     elif of_table < 10_000:
         hidden, dropout, pieces, rate, decay = (256, 256), 0.25, 32, 2e-3, 0.03
     else:
@@ -90,11 +92,16 @@ def default_recipe(rows: int, held_out: int = 0, task: str = "classification") -
     )
 
 
+def steps_per_epoch(rows: int, batch_size: int | str) -> int:
+    """How many steps of so many rows, or of "all", it takes to see all rows once."""
+    return 1 if isinstance(batch_size, str) else max(1, -(-rows // batch_size))
+
+
 def in_epochs(recipe: Recipe, epochs: int) -> Recipe:
     """The recipe in so many epochs; where they are fewer than its own, steps are larger, so that they lead as far."""
     rate = recipe.learning_rate
     if epochs < recipe.epochs:
-        rate = max(rate, min(LARGEST_RATE, rate * recipe.epochs / epochs))
+        rate = min(LARGEST_RATE, rate * recipe.epochs / epochs)
     return replace(recipe, epochs=epochs, learning_rate=rate)
 
 
@@ -103,9 +110,9 @@ def plain_recipe(usual: Recipe, rows: int, task: str) -> Recipe:
 
     Pieces let a network follow every bend of a number; where the rows are noisy, it follows the noise, too.
     """
-    steps_per_epoch = 1 if isinstance(usual.batch_size, str) else -(-rows // usual.batch_size)
-    rate = _narrow_rate(usual.epochs * steps_per_epoch, task)
-    return replace(usual, hidden=(96, 96), dropout=0.15, pieces=0, learning_rate=rate, weight_decay=0.1)
+    hidden, dropout, decay = NARROW
+    rate = _narrow_rate(usual.epochs * steps_per_epoch(rows, usual.batch_size), task)
+    return replace(usual, hidden=hidden, dropout=dropout, pieces=0, learning_rate=rate, weight_decay=decay)
 
 
 def _narrow_rate(steps: int, task: str) -> float:

@@ -51,8 +51,8 @@ class Selection:
     def of(cls, first: TableRun, plain: TableRun | None = None) -> Self:
         """What the training with the usual recipe found, and the one with the plain recipe, if there was one."""
         losses = {} if plain is None else {USUAL: _lowest_loss(first), PLAIN: _lowest_loss(plain)}
-        recipe = min(losses, key=losses.__getitem__, default="auto")  # the usual one where both are alike
-        chosen = plain if plain is not None and recipe == PLAIN else first
+        chosen = _better(first, plain)
+        recipe = "auto" if plain is None else PLAIN if chosen is plain else USUAL
         best = chosen.run.best_epoch
         rows = {name: len(part) for name, part in first.prepared.parts.items() if name != "test"}
         epochs = chosen.run.epochs if best is None else best + 1
@@ -105,6 +105,11 @@ def _number(stored: Any) -> float:
     return math.nan if stored is None else float(stored)
 
 
+def _better(first: TableRun, plain: TableRun | None) -> TableRun:
+    """Which training had the lower validation loss; the first one where both are alike."""
+    return plain if plain is not None and _lowest_loss(plain) < _lowest_loss(first) else first
+
+
 def _lowest_loss(trained: TableRun) -> float:
     """On the validation rows; infinity where there is no finite one."""
     losses = trained.run.history.get("validation_loss", [])
@@ -152,8 +157,7 @@ def on_all_rows(
     before = first.prepared
     plain = _with_the_plain_recipe(before, options, progress) if _may_be_noisy(before, options) else None
     found = Selection.of(first, plain)
-    chosen = plain if plain is not None and found.recipe == PLAIN else first
-    rate = chosen.prepared.recipe.learning_rate
+    rate = _better(first, plain).prepared.recipe.learning_rate
     recipe = found.recipe if found.losses else options.recipe
     options = replace(
         options, validation=None, epochs=found.epochs, patience=None, learning_rate=rate, recipe=recipe, refit=False
